@@ -1,0 +1,49 @@
+"""Write a backward pass by hand. Prove it. Race it. Compare it in training. Keep the evidence."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pullback.data import Data as Data
+    from pullback.data import Split as Split
+    from pullback.data import from_arrays as from_arrays
+    from pullback.data import prepare as prepare
+    from pullback.errors import PullbackError as PullbackError
+    from pullback.net import Net as Net
+    from pullback.options import build as build
+    from pullback.registry import load_plugin as load_plugin
+    from pullback.registry import register as register
+    from pullback.training import Recipe as Recipe
+    from pullback.training import Result as Result
+    from pullback.training import train as train
+
+# Where each public name lives; imported when it is asked for, so that `import pullback` costs
+# nothing.
+_HOME = {
+    "Data": "data",
+    "Net": "net",
+    "PullbackError": "errors",
+    "Recipe": "training",
+    "Result": "training",
+    "Split": "data",
+    "build": "options",
+    "from_arrays": "data",
+    "load_plugin": "registry",
+    "prepare": "data",
+    "register": "registry",
+    "train": "training",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'pullback' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"pullback.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,40 @@
+"""What can go wrong, said to a person: what is wrong, where it came from, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PullbackError(Exception):
+    """A mistake that its message explains. The command line prints the message and no traceback."""
+
+    exit_code = 2
+
+
+class ConfigError(PullbackError):
+    """A config, an option or a name that cannot be used. ``where`` is the key it came from."""
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.message = message
+        self.where = where
+
+
+class RegistryError(PullbackError):
+    """A name that nobody or more than one provides, or a plugin that cannot be imported."""
+
+
+class RunError(PullbackError):
+    """A run that began and could not be finished."""
+
+    exit_code = 1
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """``; did you mean 'tanh'?`` where something is near, else ``; there are: …``."""
+    known = sorted(names)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f"; there are: {', '.join(known)}" if known else ""

@@ -1,0 +1,268 @@
+"""Names → units, and who provides them.
+
+A name is imported when it is asked for and not before. Packages announce theirs in one entry-point
+group for each kind (``pullback.layers``, ``pullback.losses``, …); a file or a module named in
+``plugins=[…]`` and the decorator :func:`register` add to them for the time of the process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar, overload
+
+from pullback.errors import RegistryError, nearest
+from pullback.units import KINDS
+
+GROUPS = {kind: "pullback.losses" if kind == "loss" else f"pullback.{kind}s" for kind in KINDS}
+
+# What an object of each kind must have; a layer and a loss differ in what forward takes.
+METHODS = {
+    "layer": ("forward", "backward"),
+    "loss": ("forward", "backward"),
+    "optimizer": ("init", "step"),
+    "schedule": ("factor",),
+    "initializer": ("draw",),
+    "dataset": ("load",),
+}
+
+T = TypeVar("T", bound=type)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered name: what it is, who provides it, and how to get it."""
+
+    kind: str
+    name: str
+    provider: str
+    source: EntryPoint | type
+
+    def load(self) -> type:
+        """The class behind the name; RegistryError, with the cause, where its import fails."""
+        if isinstance(self.source, type):
+            return self.source
+        try:
+            found = self.source.load()
+        except Exception as error:
+            raise RegistryError(
+                f"the {self.kind} '{self.name}' of {self.provider} cannot be imported "
+                f"({self.source.value}): {type(error).__name__}: {error}"
+            ) from error
+        _require_unit(found, self.kind, f"'{self.name}' of {self.provider}")
+        return found  # type: ignore[no-any-return]  # _require_unit has seen that it is a class
+
+
+_registered: dict[tuple[str, str], Entry] = {}
+
+
+@functools.cache
+def _announced() -> dict[str, dict[str, list[Entry]]]:
+    """Every entry point of our groups, by kind and name; a name that two announce is told later."""
+    everything = entry_points()
+    found: dict[str, dict[str, list[Entry]]] = {}
+    for kind, group in GROUPS.items():
+        names: dict[str, list[Entry]] = found.setdefault(kind, {})
+        for point in everything.select(group=group):
+            distribution = f"{point.dist.name} {point.dist.version}" if point.dist else point.module
+            names.setdefault(point.name, []).append(Entry(kind, point.name, distribution, point))
+    return found
+
+
+def names(kind: str) -> list[str]:
+    """The names registered for a kind, in alphabetical order."""
+    local = {name for of_kind, name in _registered if of_kind == kind}
+    return sorted(local | set(_announced()[kind]))
+
+
+def entries(kind: str) -> Iterator[Entry]:
+    """Every entry of a kind, in alphabetical order; a name that two provide comes twice."""
+    for name in names(kind):
+        yield from _providers(kind, name)
+
+
+def _providers(kind: str, name: str) -> list[Entry]:
+    local = _registered.get((kind, name))
+    return _announced()[kind].get(name, []) + ([local] if local else [])
+
+
+def entry(kind: str, name: str) -> Entry:
+    """The one entry of that name; RegistryError where there is none, or more than one."""
+    found = _providers(kind, name)
+    if not found:
+        plural = "losses" if kind == "loss" else f"{kind}s"
+        raise RegistryError(
+            f"nothing is called '{name}' among the {plural}{nearest(name, names(kind))}"
+        )
+    if len(found) > 1:
+        who = " and ".join(f"{one.provider} ({_where(one)})" for one in found)
+        raise RegistryError(f"the {kind} '{name}' is provided by {who}; rename or remove one")
+    return found[0]
+
+
+def lookup(kind: str, name: str) -> type:
+    """The class registered under a name of a kind."""
+    return entry(kind, name).load()
+
+
+def family(unit: Any, name: str = "") -> str:
+    """The family of a unit or its class: its ``family``, else its own name."""
+    cls = unit if isinstance(unit, type) else type(unit)
+    return str(getattr(cls, "family", "") or name or snake_case(cls.__name__))
+
+
+def equation(cls: type) -> str:
+    """The first paragraph of a unit's own docstring, on one line."""
+    if cls.__doc__ is None or cls.__doc__.startswith(f"{cls.__name__}("):
+        return ""  # what @dataclass writes where the author wrote nothing
+    return " ".join(inspect.cleandoc(cls.__doc__).split("\n\n")[0].split())
+
+
+def kind_of(cls: type) -> str | None:
+    """The kind that a class has the methods of. A loss is what takes a target beside its input."""
+    if not (inspect.isclass(cls) and dataclasses.is_dataclass(cls)):
+        return None
+    for kind, methods in METHODS.items():
+        if all(callable(getattr(cls, method, None)) for method in methods):
+            if kind == "layer":
+                takes = list(inspect.signature(cls.forward).parameters)  # type: ignore[attr-defined]
+                return "loss" if takes[2:3] in (["t"], ["target"], ["targets"]) else "layer"
+            return kind
+    return None
+
+
+@overload
+def register(cls: T) -> T: ...
+@overload
+def register(*, kind: str | None = None, name: str | None = None) -> Callable[[T], T]: ...
+
+
+def register(
+    cls: T | None = None, *, kind: str | None = None, name: str | None = None
+) -> T | Callable[[T], T]:
+    """Give a dataclass a name for the time of this process: ``@register`` in a notebook.
+
+    The kind is told by the methods (a loss by a second argument called ``target``), the name is the
+    class's in snake case; both can be given. Defining the same class again replaces it, as a
+    notebook's cell does; another class of a name that is taken is a RegistryError.
+    """
+    if cls is None:
+        return functools.partial(_register, kind=kind, name=name)
+    return _register(cls, kind, name)
+
+
+def _register(cls: T, kind: str | None, name: str | None, provider: str = "") -> T:
+    name = name or snake_case(cls.__name__)
+    kind = kind or kind_of(cls)
+    if kind is None or kind not in KINDS:
+        raise RegistryError(
+            f"{cls.__name__} is not a unit: it needs @dataclass(frozen=True) and the methods of "
+            f"one of the kinds, such as forward and backward for a layer"
+        )
+    _require_unit(cls, kind, cls.__name__)
+    new = Entry(kind, name, provider or cls.__module__, cls)
+    for old in _providers(kind, name):
+        if _where(old) != _where(new):
+            raise RegistryError(
+                f"the {kind} '{name}' of {new.provider} is already provided by {old.provider} "
+                f"({_where(old)}); give it another name"
+            )
+    _registered[kind, name] = new
+    return cls
+
+
+def load_plugin(reference: str) -> list[Entry]:
+    """Import a ``.py`` file or a module and register the units that it defines.
+
+    Those are its public dataclasses that have the methods of a kind. A second call for the same
+    file does nothing more.
+    """
+    module = _import_file(Path(reference)) if reference.endswith(".py") else _import(reference)
+    for cls in vars(module).values():
+        if not (inspect.isclass(cls) and cls.__module__ == module.__name__):
+            continue
+        decorated = any(known.source is cls for known in _registered.values())
+        if not cls.__name__.startswith("_") and kind_of(cls) and not decorated:
+            _register(cls, None, None, provider=reference)
+    mine = [
+        one
+        for one in _registered.values()
+        if isinstance(one.source, type) and one.source.__module__ == module.__name__
+    ]
+    if not mine:
+        raise RegistryError(
+            f"the plugin '{reference}' defines no unit: a unit is a frozen dataclass with forward "
+            f"and backward, or the methods of another kind"
+        )
+    return mine
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise RegistryError(
+            f"the plugin '{name}' cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise RegistryError(f"the plugin '{path}' is not a file (looked in {Path.cwd()})")
+    path = path.resolve()
+    name = f"pullback_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None  # a .py file always has a spec, and a loader
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise RegistryError(
+            f"the plugin '{path.name}' cannot be imported: {type(error).__name__}: {error}"
+            f"{_line(error, path)}"
+        ) from error
+    return module
+
+
+def _line(error: Exception, path: Path) -> str:
+    trace, line = error.__traceback__, getattr(error, "lineno", None)
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f" (line {line} of {path})" if line else f" ({path})"
+
+
+def _where(one: Entry) -> str:
+    if isinstance(one.source, type):
+        return f"{one.source.__module__}:{one.source.__qualname__}"
+    return one.source.value
+
+
+def _require_unit(cls: Any, kind: str, what: str) -> None:
+    if not (inspect.isclass(cls) and dataclasses.is_dataclass(cls)):
+        raise RegistryError(f"{what} is no {kind}: it is not a dataclass")
+    missing = [method for method in METHODS[kind] if not callable(getattr(cls, method, None))]
+    if missing:
+        raise RegistryError(f"{what} is no {kind}: it has no {' and no '.join(missing)}")
+
+
+def snake_case(name: str) -> str:
+    """``SoftmaxJacobian`` → ``softmax_jacobian``, ``CrossEntropyVJP`` → ``cross_entropy_vjp``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
