@@ -1,0 +1,158 @@
+"""The cross-entropy of logits: two chains of plain stages, the textbook's fused form, an exact one.
+
+All four compute ℓ = −Σ T log softmax z with T = w ∘ ((1 − ε) t + ε / C) from the target and the
+options. They differ in the way back and in the digits they keep: the chains break when the model is
+very wrong (a probability underflows, and log 0 follows), ŷ − t loses its digits when the model is
+very right (1 − 1), ``cross_entropy_exact`` does neither.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pullback_basics.likelihood import NLL
+from pullback_basics.logarithm import Log
+from pullback_basics.softmax import Softmax, SoftmaxJacobian
+from pullback_basics.targets import ClassTargets, weighted
+
+if TYPE_CHECKING:
+    from pullback.units import Array
+
+
+@dataclass(frozen=True)
+class CrossEntropyVJP(ClassTargets):
+    """ŷ = softmax z, l = log ŷ, ℓ = −Σ T l;  dl = −T dℓ, dŷ = (1/ŷ) ∘ dl, dz = ŷ ∘ (dŷ − Σ dŷ ŷ).
+
+    z: (..., N, C), target: labels (..., N) or rows (..., N, C), ℓ: (..., N). Keeps ŷ and T.
+
+    Source: the founding question, (4)–(6), one stage each; a chain of ``softmax``, ``log``,
+    ``nll``.
+    Raises: ValueError for targets that do not fit.
+    Loses digits: in ℓ and dz for a confident row (all of them 37 ahead in float64, 16 in float32);
+    NaN or ∞ as soon as one probability of a row underflows (a gap of 745, or 104).
+    """
+
+    family = "cross_entropy"
+
+    @property
+    def stages(self) -> dict[str, Any]:
+        """The units of the chain by the symbol of their output; the last is a loss."""
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"ŷ": self.softmax(), "l": Log(), "PL": NLL(**options)}
+
+    def softmax(self) -> Softmax:
+        return Softmax()
+
+    def forward(self, y: Array, target: Array) -> tuple[Array, Any]:
+        *layers, loss = self.stages.values()
+        residuals = []
+        for layer in layers:
+            y, residual = layer.forward(y)
+            residuals.append(residual)
+        value, residual = loss.forward(y, target)
+        return value, [*residuals, residual]
+
+    def backward(self, residual: Any, dl: Array) -> Array:
+        for unit, kept in zip(reversed(self.stages.values()), reversed(residual), strict=True):
+            dl = unit.backward(kept, dl)
+        return dl
+
+
+@dataclass(frozen=True)
+class CrossEntropyJacobian(CrossEntropyVJP):
+    """ŷ = softmax z, l = log ŷ, ℓ = −Σ T l;  dl = −T dℓ, dŷ = (1/ŷ) ∘ dl, dz = dŷ (diag ŷ − ŷᵀŷ).
+
+    z: (..., N, C), target: labels (..., N) or rows (..., N, C), ℓ: (..., N). Keeps ŷ and T; the way
+    back needs N C² numbers more.
+
+    Source: the founding question, (4)–(6), with the C × C Jacobian that it asks about; a chain of
+    ``softmax_jacobian``, ``log``, ``nll``.
+    Raises: ValueError for targets that do not fit.
+    Loses digits: where ``cross_entropy_vjp`` does.
+    """
+
+    def softmax(self) -> Softmax:
+        return SoftmaxJacobian()
+
+
+@dataclass(frozen=True)
+class CrossEntropyFused(ClassTargets):
+    """ℓ = log Σ eᶻ − Σ t z;  dz = (ŷ − t) dℓ, and in general ℓ = −Σ T log ŷ, dz = (ŷ ΣT − T) dℓ.
+
+    z: (..., N, C), target: labels (..., N) or rows (..., N, C), ℓ: (..., N). Keeps ŷ and T.
+
+    Source: the collapse of the chain: Σ_j (−T_j / ŷ_j) ŷ_j (δ_ij − ŷ_i) = ŷ_i ΣT − T_i. It is ŷ − t
+    only where Σt = 1.
+    Raises: ValueError for targets that do not fit.
+    Loses digits: at the true class of a confident row, where ŷ − 1 cancels (all of them 37 ahead in
+    float64, 17 in float32); so does ℓ. Stays finite however wrong the row is.
+    """
+
+    family = "cross_entropy"
+
+    def forward(self, y: Array, target: Array) -> tuple[Array, Any]:
+        rows = self.target_rows(target, y)
+        d = y - y.max(axis=-1, keepdims=True)
+        e = np.exp(d)
+        total = e.sum(axis=-1, keepdims=True)
+        return weighted(rows, np.log(total) - d).sum(axis=-1), (e / total, rows)
+
+    def backward(self, residual: Any, dl: Array, out: Array | None = None) -> Array:
+        y, rows = residual
+        dz: Array = np.multiply(y, rows.sum(axis=-1, keepdims=True), out=out)
+        dz = np.subtract(dz, rows, out=out)
+        return np.multiply(dz, dl[..., None], out=out)
+
+
+@dataclass(frozen=True)
+class CrossEntropyExact(ClassTargets):
+    """ℓ = Σ_c T_c ((m − z_c) + log1p s), s = Σ_{j≠top} e^(z_j − m);  dz_true = −Σ_{j≠true} dz_j.
+
+    z: (..., N, C), target: labels (..., N) or rows (..., N, C), ℓ: (..., N). Keeps ŷ and T.
+    m is the largest logit of the row, top its class; dz_i = (ŷ_i ΣT − T_i) dℓ for the other
+    classes.
+
+    Source: both terms of ℓ are positive, and Σ dz = 0 whatever T is, so the one entry of dz that
+    would cancel is had from the others. The rounding error of z_j − m is put back by a
+    two-difference (Knuth, TAOCP 2, 4.2.2), for e^d shows it whole.
+    Raises: ValueError for targets that do not fit.
+    Loses no digits beyond rounding for labels and one-hot rows, right or wrong, near or far.
+    """
+
+    family = "cross_entropy"
+
+    def forward(self, y: Array, target: Array) -> tuple[Array, Any]:
+        rows = self.target_rows(target, y)
+        top = np.arange(y.shape[-1]) == y.argmax(axis=-1)[..., None]
+        m = y.max(axis=-1, keepdims=True)
+        d = y - m
+        e = np.exp(d)
+        others = np.where(top, 0, e + e * _lost(y, m, d))
+        s = _sum(others)
+        probabilities = np.where(top, 1, others) / (1 + s)
+        return weighted(rows, np.log1p(s) - d).sum(axis=-1), (probabilities, rows)
+
+    def backward(self, residual: Any, dl: Array, out: Array | None = None) -> Array:
+        y, rows = residual
+        true = np.arange(y.shape[-1]) == rows.argmax(axis=-1)[..., None]
+        dz = np.where(true, 0, y * rows.sum(axis=-1, keepdims=True) - rows)
+        dz = np.where(true, -_sum(dz), dz)
+        return np.multiply(dz, dl[..., None], out=out)
+
+
+def _sum(terms: Array) -> Array:
+    """Σ over the last axis, rounded about once: the error of every addition is put back."""
+    sums = np.cumsum(terms, axis=-1)
+    lost = _lost(sums[..., :-1], -terms[..., 1:], sums[..., 1:])
+    total: Array = sums[..., -1:] + lost.sum(axis=-1, keepdims=True)
+    return total
+
+
+def _lost(a: Array, b: Array, difference: Array) -> Array:
+    """The exact (a − b) − difference, where difference is a − b rounded; 0 where it is infinite."""
+    back = a - difference
+    lost: Array = (a - (difference + back)) + (back - b)
+    return np.where(lost == lost, lost, 0)  # only NaN differs from itself
