@@ -1,0 +1,317 @@
+"""A network: named stages over one flat θ; forward with its tape, and the way back along it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from pullback.errors import ConfigError, PullbackError, RunError
+from pullback.options import build
+from pullback.registry import snake_case
+from pullback.units import Array, Layer, Loss
+
+Reduction = Literal["mean", "sum", "none"]
+Tape = list[Any]  # what each stage keeps for its backward
+
+_INIT_STREAM = 2  # of the seed; the data draw from 0 and 1, the batches from 3
+
+
+@functools.cache
+def takes(unit: type, method: str, option: str) -> bool:
+    """Whether a unit's method has that optional argument, ``out`` or ``needs_dx``."""
+    return option in inspect.signature(getattr(unit, method)).parameters
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One layer in its place: its parameters and their gradients are views of θ and g."""
+
+    name: str
+    layer: Layer
+    params: dict[str, Array]
+    gradients: dict[str, Array]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    forward_out: bool
+    backward_out: bool
+    backward_needs_dx: bool
+
+    @property
+    def unit(self) -> str:
+        return snake_case(type(self.layer).__name__)
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """Room for every stage's output and for the gradient of its input, for a number of rows."""
+
+    y: list[Array]
+    dx: list[Array]
+    dy: Array
+
+
+class Net:
+    """y = f_k(… f_2(f_1(x; θ_1); θ_2) …; θ_k), an ordered mapping of named stages.
+
+    x: (N, *inputs). ``stages`` maps names to layers: units, registered names, or names with options
+    (``{"name": "affine", "width": 500}``). An option that is the word ``classes`` stands for the
+    number given as ``classes``. Each stage's first parameters depend on the seed and its name
+    alone.
+
+    ``theta`` is every parameter in one vector and ``gradient`` the last gradient of it; ``params``
+    and ``gradients`` are views of them by stage and name.
+
+    Raises ConfigError, with the stage, for a name, an option or a shape that does not fit.
+    """
+
+    def __init__(
+        self,
+        stages: Mapping[str, Any],
+        inputs: int | tuple[int, ...],
+        *,
+        classes: int | None = None,
+        dtype: DTypeLike = "float32",
+        seed: int = 0,
+    ) -> None:
+        self.inputs = (inputs,) if isinstance(inputs, int) else tuple(inputs)
+        self.dtype = np.dtype(dtype)
+        if not stages:
+            raise ConfigError("a network needs at least one stage", "net")
+        words = {} if classes is None else {"classes": classes}
+        layers = {
+            name: build("layer", spec, f"net.{name}", **words) for name, spec in stages.items()
+        }
+        first, shapes = _first_values(layers, self.inputs, self.dtype, seed)
+        self.theta = np.concatenate([np.empty(0, self.dtype), *(v.ravel() for v in _flat(first))])
+        self.gradient = np.zeros_like(self.theta)
+        self.weights = np.zeros(self.theta.shape, dtype=bool)  # where an L2 penalty applies
+        self.stages = self._place(layers, first, shapes)
+        self.params = {stage.name: stage.params for stage in self.stages}
+        self.gradients = {stage.name: stage.gradients for stage in self.stages}
+        self._buffers: dict[int, Buffers] = {}
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The shape of one example's prediction."""
+        return self.stages[-1].outputs
+
+    def _place(
+        self,
+        layers: Mapping[str, Layer],
+        first: Mapping[str, dict[str, Array]],
+        shapes: list[tuple[int, ...]],
+    ) -> list[Stage]:
+        stages, at = [], 0
+        for place, (name, layer) in enumerate(layers.items()):
+            params, gradients = {}, {}
+            weights = getattr(layer, "weights", ("W", "weight"))
+            for key, value in first[name].items():
+                part = slice(at, at + value.size)
+                params[key] = self.theta[part].reshape(value.shape)
+                gradients[key] = self.gradient[part].reshape(value.shape)
+                self.weights[part] = key in weights
+                at += value.size
+            stages.append(
+                Stage(
+                    name=name,
+                    layer=layer,
+                    params=params,
+                    gradients=gradients,
+                    inputs=shapes[place],
+                    outputs=shapes[place + 1],
+                    forward_out=takes(type(layer), "forward", "out"),
+                    backward_out=takes(type(layer), "backward", "out"),
+                    backward_needs_dx=takes(type(layer), "backward", "needs_dx"),
+                )
+            )
+        return stages
+
+    def __call__(self, x: Array) -> Array:
+        """The prediction: (N, *inputs) → (N, *outputs), in fresh arrays."""
+        return self.forward(np.asarray(x, dtype=self.dtype))[0]
+
+    def forward(self, x: Array, buffers: Buffers | None = None) -> tuple[Array, Tape]:
+        """The prediction and the tape. What lies in ``buffers`` lasts to the next call."""
+        tape: Tape = []
+        for place, stage in enumerate(self.stages):
+            out = {"out": buffers.y[place]} if buffers and stage.forward_out else {}
+            try:
+                x, residual = stage.layer.forward(x, *stage.params.values(), **out)
+            except Exception as error:
+                raise _stage_error(stage, "forward", error) from error
+            tape.append(residual)
+        return x, tape
+
+    def backward(self, tape: Tape, dy: Array, buffers: Buffers | None = None) -> None:
+        """Carry dy back along the tape: ``gradient`` becomes dθ."""
+        for place in reversed(range(len(self.stages))):
+            stage = self.stages[place]
+            options: dict[str, Any] = {}
+            if stage.backward_needs_dx:
+                options["needs_dx"] = place > 0
+            if buffers and stage.backward_out:
+                dx = buffers.dx[place]
+                options["out"] = (dx, *stage.gradients.values()) if stage.params else dx
+            try:
+                result = stage.layer.backward(tape[place], dy, **options)
+            except Exception as error:
+                raise _stage_error(stage, "backward", error) from error
+            shape = (len(dy), *stage.inputs)
+            dy = _take(stage, result, shape, needs_dx=place > 0)
+
+    def buffers(self, rows: int) -> Buffers:
+        """Buffers for so many rows, kept for the next step of that size."""
+        if rows not in self._buffers:
+            y = [np.empty((rows, *stage.outputs), self.dtype) for stage in self.stages]
+            dx = [np.empty((rows, *stage.inputs), self.dtype) for stage in self.stages]
+            self._buffers[rows] = Buffers(y, dx, np.empty_like(y[-1]))
+        return self._buffers[rows]
+
+    def value_and_gradient(
+        self, x: Array, target: Array, loss: Loss, reduction: Reduction = "mean"
+    ) -> tuple[float, Array]:
+        """L and y at θ, through the net's own buffers; ``gradient`` becomes dL/dθ."""
+        buffers = self.buffers(len(x))
+        y, tape = self.forward(x, buffers)
+        value, dy = loss_and_cotangent(loss, y, target, reduction, buffers.dy)
+        self.backward(tape, dy, buffers)
+        return value, y
+
+
+def loss_and_cotangent(
+    loss: Loss, y: Array, target: Array, reduction: Reduction = "mean", out: Array | None = None
+) -> tuple[float, Array]:
+    """L = Σℓ / Σweights (mean) or Σℓ (sum), and dL/dy: stage (7), dℓ = 1/N, and the loss's own."""
+    losses, residual = _forward_loss(loss, y, target)
+    total, dl = _reduce(losses, example_weights(loss, target), reduction)
+    options = {"out": out} if out is not None and takes(type(loss), "backward", "out") else {}
+    try:
+        dy = loss.backward(residual, dl, **options)
+    except Exception as error:
+        raise _loss_error(loss, "backward", error) from error
+    if dy.shape != y.shape:
+        raise RunError(
+            f"{_name(loss)}: backward returned a gradient of shape {dy.shape} for a prediction of "
+            f"shape {y.shape}; a gradient has the shape of its value"
+        )
+    return total, dy
+
+
+def loss_value(loss: Loss, y: Array, target: Array, reduction: Reduction = "mean") -> Any:
+    """L alone: a number, or one for each row where the reduction is ``none``."""
+    losses, _ = _forward_loss(loss, y, target)
+    if reduction == "none":
+        return losses
+    return _reduce(losses, example_weights(loss, target), reduction)[0]
+
+
+def example_weights(loss: Loss, target: Array) -> Array | None:
+    """What each row counts for in a mean; None where every row counts for one."""
+    weights = getattr(loss, "example_weights", None)
+    return None if weights is None else weights(target)
+
+
+def _forward_loss(loss: Loss, y: Array, target: Array) -> tuple[Array, Any]:
+    try:
+        losses, residual = loss.forward(y, target)
+    except Exception as error:
+        raise _loss_error(loss, "forward", error) from error
+    if losses.shape != y.shape[:-1]:
+        raise RunError(
+            f"{_name(loss)}: forward returned shape {losses.shape} for a prediction of shape "
+            f"{y.shape}; a loss returns one value for each row, {y.shape[:-1]}"
+        )
+    return losses, residual
+
+
+def _reduce(losses: Array, weights: Array | None, reduction: Reduction) -> tuple[float, Array]:
+    if reduction not in ("mean", "sum"):
+        raise ConfigError(f"a gradient needs one number: reduction mean or sum, not '{reduction}'")
+    count = 1.0
+    if reduction == "mean":
+        count = float(losses.size if weights is None else weights.sum())
+        if count == 0:
+            raise RunError("no row counts: every target of the batch is ignored or has weight 0")
+    total = float(losses.sum(dtype=np.float64)) / count
+    return total, np.full(losses.shape, 1 / count, dtype=losses.dtype)
+
+
+def _first_values(
+    layers: Mapping[str, Layer], inputs: tuple[int, ...], dtype: np.dtype[Any], seed: int
+) -> tuple[dict[str, dict[str, Array]], list[tuple[int, ...]]]:
+    """Each stage's first parameters, and the shapes between stages, told by one row of halves."""
+    first: dict[str, dict[str, Array]] = {}
+    shapes = [inputs]
+    x = np.full((1, *inputs), 0.5, dtype=dtype)
+    for name, layer in layers.items():
+        rng = np.random.default_rng([seed, _INIT_STREAM, zlib.crc32(name.encode())])
+        init = getattr(layer, "init", None)
+        try:
+            drawn = {} if init is None else init(rng, x.shape[1:])
+            first[name] = {key: np.asarray(value, dtype=dtype) for key, value in drawn.items()}
+            with np.errstate(all="ignore"):
+                x, _ = layer.forward(x, *first[name].values())
+        except PullbackError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"{_name(layer)} cannot take an input of shape {('N', *shapes[-1])}: {error}",
+                f"net.{name}",
+            ) from error
+        if x.dtype != dtype:
+            raise ConfigError(f"{_name(layer)} turns {dtype} into {x.dtype}", f"net.{name}")
+        shapes.append(x.shape[1:])
+    return first, shapes
+
+
+def _flat(first: Mapping[str, Mapping[str, Array]]) -> list[Array]:
+    return [value for of_stage in first.values() for value in of_stage.values()]
+
+
+def _take(stage: Stage, result: Any, shape: tuple[int, ...], *, needs_dx: bool) -> Array:
+    """dx, with the gradients of the parameters laid into g; every one of the shape of its value."""
+    gradients: tuple[Array, ...]
+    dx, gradients = (result[0], tuple(result[1:])) if stage.params else (result, ())
+    if len(gradients) != len(stage.params):
+        raise RunError(
+            f"stage {stage.name} ({stage.unit}): backward returned {len(gradients)} gradients of "
+            f"parameters; there are {len(stage.params)}: {', '.join(stage.params)}"
+        )
+    for (key, view), gradient in zip(stage.gradients.items(), gradients, strict=True):
+        if gradient is view:
+            continue
+        if gradient.shape != view.shape:
+            raise _shape_error(stage, f"d{key}", gradient.shape, key, view.shape)
+        view[...] = gradient
+    if needs_dx and dx.shape != shape:
+        raise _shape_error(stage, "dx", dx.shape, "x", shape)
+    return dx  # type: ignore[no-any-return]
+
+
+def _shape_error(
+    stage: Stage, gradient: str, found: tuple[int, ...], value: str, shape: tuple[int, ...]
+) -> RunError:
+    return RunError(
+        f"stage {stage.name} ({stage.unit}): {gradient} has shape {found} and {value} has shape "
+        f"{shape}; a gradient has the shape of its value"
+    )
+
+
+def _stage_error(stage: Stage, way: str, error: Exception) -> RunError:
+    problem = f"{type(error).__name__}: {error}"
+    return RunError(f"stage {stage.name} ({stage.unit}): {way} raised {problem}")
+
+
+def _loss_error(loss: Loss, way: str, error: Exception) -> RunError:
+    return RunError(f"loss {_name(loss)}: {way} raised {type(error).__name__}: {error}")
+
+
+def _name(unit: object) -> str:
+    return snake_case(type(unit).__name__)
