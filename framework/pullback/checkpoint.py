@@ -29,7 +29,7 @@ def save(path: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> N
 def load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """What :func:`save` wrote; ConfigError where the file is not there or is not one of these."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         facts = json.loads(str(arrays.pop("facts")))
     except FileNotFoundError as error:

@@ -1,13 +1,14 @@
 """From a data set to what a run trains on: shuffled, split, standardised and cast.
 
-Everything random comes from the seed: ``default_rng([seed, 0])`` draws the data set and
-``default_rng([seed, 1])`` the order of its rows, so that either stays as it is whatever the other
-consumes.
+Everything random comes from the seed: ``default_rng([seed, 0])`` draws the data set,
+``default_rng([seed, 1])`` the order of its rows and ``default_rng([seed, 3, epoch])`` the batches,
+so that each stays as it is whatever the others consume.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,27 @@ class Data:
         x: (..., *inputs), in the units of the data set.
         """
         return ((np.asarray(x) - self.mean) / self.scale).astype(self.train.x.dtype)
+
+
+class Batches:
+    """The rows of each step: all, or the next of a permutation that seed and epoch decide."""
+
+    def __init__(self, part: Part, size: int | None, seed: int) -> None:
+        self.part, self.seed = part, seed
+        self.size = min(size or len(part), len(part))
+        self.per_epoch = math.ceil(len(part) / self.size)
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+
+    def at(self, step: int) -> tuple[Array | None, Array, Array]:
+        """The indices of a step's rows (None for all), their x and their targets."""
+        if self.size == len(self.part):
+            return None, self.part.x, self.part.t
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            rng = np.random.default_rng([self.seed, 3, epoch])
+            self._epoch, self._order = epoch, rng.permutation(len(self.part))
+        rows = self._order[place * self.size : (place + 1) * self.size]
+        return rows, self.part.x[rows], self.part.t[rows]
 
 
 @dataclass(frozen=True)

@@ -93,8 +93,11 @@ def entries(kind: str) -> Iterator[Entry]:
 
 
 def _providers(kind: str, name: str) -> list[Entry]:
+    announced = _announced()[kind].get(name, [])
     local = _registered.get((kind, name))
-    return _announced()[kind].get(name, []) + ([local] if local else [])
+    if local is None or _where(local) in map(_where, announced):
+        return announced  # a class may be announced and decorated
+    return [*announced, local]
 
 
 def entry(kind: str, name: str) -> Entry:

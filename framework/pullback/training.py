@@ -14,19 +14,16 @@ from typing import Any, Literal
 import numpy as np
 
 from pullback import checkpoint
-from pullback.data import Data, Part
+from pullback.data import Batches, Data, Part
 from pullback.divergence import first_not_finite
 from pullback.errors import ConfigError
-from pullback.net import Net, example_weights, loss_value
+from pullback.evaluation import Metrics, accuracy, evaluate
+from pullback.net import Net
 from pullback.options import build
 from pullback.registry import snake_case
 from pullback.units import Array, Loss, Optimizer, Schedule, State
 
-Metrics = dict[str, float]
 Observer = Callable[[int, Metrics], None]  # called with a step and what was measured at it
-
-_BATCH_STREAM = 3  # of the seed
-_ROWS_AT_ONCE = 4096  # of an evaluation
 
 
 @dataclass(frozen=True)
@@ -129,41 +126,45 @@ def train(
 
     Raises ConfigError for a unit that does not fit, RunError where a unit fails while it runs.
     """
-    loss = build("loss", loss, "loss")
-    optimizer = build("optimizer", optimizer, "optimizer")
-    schedule = build("schedule", schedule, "schedule")
-    yardstick = None if reference is None else build("loss", reference, "reference")
-    run = _Run(net, data, loss, optimizer, schedule, recipe, seed, yardstick)
-    run.directory = None if directory is None else Path(directory)
-    run.observers = [observe] if observe is not None else []
+    run = _Run(
+        net=net,
+        data=data,
+        loss=build("loss", loss, "loss"),
+        optimizer=build("optimizer", optimizer, "optimizer"),
+        schedule=build("schedule", schedule, "schedule"),
+        recipe=recipe,
+        seed=seed,
+        reference=None if reference is None else build("loss", reference, "reference"),
+        directory=None if directory is None else Path(directory),
+        observe=observe,
+    )
     with np.errstate(all="ignore"):  # what is not finite ends in a verdict, not in a warning
         if resume:
             run.restore()
         return run.go()
 
 
+@dataclass
 class _Run:
-    def __init__(
-        self,
-        net: Net,
-        data: Data,
-        loss: Loss,
-        optimizer: Optimizer,
-        schedule: Schedule,
-        recipe: Recipe,
-        seed: int,
-        reference: Loss | None,
-    ) -> None:
-        self.net, self.data, self.loss = net, data, loss
-        self.optimizer, self.schedule, self.recipe = optimizer, schedule, recipe
-        self.reference = reference
-        self.batches = Batches(data.train, recipe.batch_size, seed)
-        self.steps = recipe.total(len(data.train))
-        self.state: State = optimizer.init(net.theta)
-        self.progress = _Progress(best_theta=net.theta.copy())
-        self.watched = "validation_loss" if len(data.validation) else "train_loss"
-        self.directory: Path | None = None
-        self.observers: list[Observer] = []
+    """One training, with what it carries from step to step."""
+
+    net: Net
+    data: Data
+    loss: Loss
+    optimizer: Optimizer
+    schedule: Schedule
+    recipe: Recipe
+    seed: int
+    reference: Loss | None
+    directory: Path | None
+    observe: Observer | None
+
+    def __post_init__(self) -> None:
+        self.batches = Batches(self.data.train, self.recipe.batch_size, self.seed)
+        self.steps = self.recipe.total(len(self.data.train))
+        self.state: State = self.optimizer.init(self.net.theta)
+        self.progress = _Progress(best_theta=self.net.theta.copy())
+        self.watched = "validation_loss" if len(self.data.validation) else "train_loss"
         self.history: list[tuple[int, Metrics]] = []
         self.seconds: list[float] = []
         self.peak_bytes = 0
@@ -180,20 +181,22 @@ class _Run:
                 rows, x, target = self.batches.at(step)
                 value, y = self.net.value_and_gradient(x, target, self.loss, recipe.reduction)
                 spent = time.perf_counter() - started
+            if not math.isfinite(value):
+                return self.not_finite(rows, x, target, value)
             measured = {"train_loss": value}
             rate = self.optimizer.lr * self.schedule.factor(step, self.steps)
             if step % recipe.evaluate_every == 0:
                 measured |= self.evaluate(x, y, target) | {"learning_rate": rate}
+                if self.out_of_patience(step, measured):
+                    return self.end("stopped")
             started = time.perf_counter()
             norm = self.add_penalty_and_clip()
-            if not (math.isfinite(value) and math.isfinite(norm)):
+            if not math.isfinite(norm):
                 return self.not_finite(rows, x, target, value)
             theta, state = self.net.theta, self.state
             self.optimizer.step(theta, self.net.gradient, state, rate, out=(theta, state))
             self.seconds.append(spent + time.perf_counter() - started)
             self.record(step, measured | {"gradient_norm": norm})
-            if self.out_of_patience(step, measured):
-                return self.end("stopped")
             progress.step += 1
         return self.end("finished")
 
@@ -240,8 +243,6 @@ class _Run:
     def out_of_patience(self, step: int, measured: Metrics) -> bool:
         """Note the best so far; true when ``patience`` evaluations have brought nothing better."""
         progress = self.progress
-        if step % self.recipe.evaluate_every:
-            return False
         if measured[self.watched] < progress.best_loss:
             progress.best_loss, progress.best_step = measured[self.watched], step
             progress.waited = 0
@@ -252,8 +253,8 @@ class _Run:
 
     def record(self, step: int, measured: Metrics) -> None:
         self.history.append((step, measured))
-        for observe in self.observers:
-            observe(step, measured)
+        if self.observe is not None:
+            self.observe(step, measured)
 
     def end(self, status: Literal["finished", "stopped"]) -> Result:
         progress = self.progress
@@ -357,43 +358,3 @@ class _Run:
             facts["waited"],
             facts["gradient_difference"],
         )
-
-
-class Batches:
-    """The rows of each step: all, or the next of a permutation that seed and epoch decide."""
-
-    def __init__(self, part: Part, size: int | None, seed: int) -> None:
-        self.part, self.seed = part, seed
-        self.size = min(size or len(part), len(part))
-        self.per_epoch = math.ceil(len(part) / self.size)
-        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
-
-    def at(self, step: int) -> tuple[Array | None, Array, Array]:
-        """The indices of a step's rows (None for all), their x and their targets."""
-        if self.size == len(self.part):
-            return None, self.part.x, self.part.t
-        epoch, place = divmod(step, self.per_epoch)
-        if epoch != self._epoch:
-            rng = np.random.default_rng([self.seed, _BATCH_STREAM, epoch])
-            self._epoch, self._order = epoch, rng.permutation(len(self.part))
-        rows = self._order[place * self.size : (place + 1) * self.size]
-        return rows, self.part.x[rows], self.part.t[rows]
-
-
-def evaluate(net: Net, part: Part, loss: Loss, *, labels: bool) -> Metrics:
-    """The mean loss over a part, in the loss's own weighting, and the accuracy for labels."""
-    total = count = right = 0.0
-    for start in range(0, len(part), _ROWS_AT_ONCE):
-        x, target = part.x[start : start + _ROWS_AT_ONCE], part.t[start : start + _ROWS_AT_ONCE]
-        y, _ = net.forward(x)
-        weights = example_weights(loss, target)
-        total += float(loss_value(loss, y, target, "sum"))
-        count += len(x) if weights is None else float(weights.sum())
-        right += accuracy(y, target) * len(x) if labels else 0.0
-    found = {"loss": total / count if count else math.nan}
-    return found | ({"accuracy": right / len(part)} if labels else {})
-
-
-def accuracy(y: Array, target: Array) -> float:
-    """The share of rows whose largest prediction is at their label."""
-    return float((y.argmax(axis=-1) == target).mean())

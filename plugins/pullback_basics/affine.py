@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pullback_basics.initializers import Glorot, Zeros
+from pullback_basics.initializers import ScaledNormal, Zeros
 
 if TYPE_CHECKING:
     from pullback.units import Array, Initializer
@@ -27,7 +27,7 @@ class Affine:
     """
 
     width: int
-    W: Initializer = Glorot()
+    W: Initializer = ScaledNormal()
     b: Initializer = Zeros()
 
     weights = ("W",)
