@@ -1,0 +1,184 @@
+"""One run's worth of a config: built from its names, and checked to fit, before it runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from pullback import registry
+from pullback.data import Data, Split, prepare
+from pullback.errors import ConfigError, PullbackError
+from pullback.net import Net, loss_and_cotangent
+from pullback.options import build
+from pullback.training import Recipe
+from pullback.units import Loss, Optimizer, Schedule
+
+Config = Mapping[str, Any]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What :func:`pullback.train` takes, built from a config, and the config itself."""
+
+    config: Config
+    net: Net
+    data: Data
+    loss: Loss
+    optimizer: Optimizer
+    schedule: Schedule
+    recipe: Recipe
+    reference: Loss | None
+    seed: int
+
+
+class JobError(PullbackError):
+    """Everything that is wrong with one config."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def build_job(config: Config) -> Job:
+    """The job of a resolved config; JobError with every mistake in it, not the first alone."""
+    problems: list[str] = []
+
+    def attempt(make: Callable[[], T]) -> T | None:
+        try:
+            return make()
+        except PullbackError as error:
+            problems.append(str(error))
+            return None
+
+    problems += [f"{key}: {why}" for key, why in forbidden(config)]
+    if problems:
+        raise JobError(problems)
+    attempt(lambda: _plugins(config["plugins"]))
+    loss = attempt(lambda: build("loss", config["loss"], "loss"))
+    optimizer = attempt(lambda: build("optimizer", config["optimizer"], "optimizer"))
+    schedule = attempt(lambda: build("schedule", config["schedule"], "schedule"))
+    recipe = attempt(lambda: _section(Recipe, config, "training"))
+    reference = attempt(lambda: _reference(config, loss))
+    attempt(lambda: _dtype(config["dtype"]))
+    attempt(lambda: _threads(config["threads"]))
+    data = None if problems and "dtype" in problems[-1] else attempt(lambda: _data(config))
+    net = attempt(lambda: _net(config, data))
+    if net is not None and data is not None and loss is not None and recipe is not None:
+        attempt(lambda: _fits(net, data, loss))
+    if problems:
+        raise JobError(problems)
+    found = (net, data, loss, optimizer, schedule, recipe)
+    return Job(config, *found, reference, config["seed"])  # type: ignore[arg-type]  # none is None
+
+
+def forbidden(config: Any, at: str = "") -> list[tuple[str, str]]:
+    """Keys by which a config would import or call something, and why they are refused."""
+    found: list[tuple[str, str]] = []
+    items: list[tuple[Any, Any]] = []
+    if isinstance(config, Mapping):
+        items = list(config.items())
+    elif isinstance(config, list | tuple):
+        items = list(enumerate(config))
+    for key, value in items:
+        here = f"{at}.{key}" if at else str(key)
+        if isinstance(key, str) and (key == "()" or (key[:1] == "_" == key[-1:] and len(key) > 2)):
+            found.append((here, f"'{key}' is refused: a config names units and calls nothing"))
+        found += forbidden(value, here)
+    return found
+
+
+def _plugins(references: list[str]) -> None:
+    for reference in references:
+        try:
+            registry.load_plugin(reference)
+        except PullbackError as error:
+            raise ConfigError(str(error), "plugins") from error
+
+
+def _section(cls: type[T], config: Config, key: str) -> T:
+    try:
+        return cls(**config[key])
+    except (TypeError, ValueError) as error:
+        raise ConfigError(str(error), key) from error
+
+
+def _dtype(name: str) -> None:
+    if name not in ("float32", "float64"):
+        raise ConfigError(f"must be float32 or float64, not {name}", "dtype")
+
+
+def _threads(number: int | str) -> None:
+    if number != "auto" and not (isinstance(number, int) and number > 0):
+        raise ConfigError(f"must be auto or a number of threads, not {number!r}", "threads")
+
+
+def _reference(config: Config, loss: Loss | None) -> Loss | None:
+    """The reference with the loss's options; None where it is of another family."""
+    name = config["reference"]
+    if name is None or loss is None:
+        return None
+    cls = build("loss", name, "reference").__class__
+    if registry.family(cls) != registry.family(loss):
+        return None
+    options = {key: value for key, value in config["loss"].items() if key != "name"}
+    return build("loss", {"name": name, **options}, "reference")  # type: ignore[no-any-return]
+
+
+_loaded: dict[str, Data] = {}
+
+
+def _data(config: Config) -> Data:
+    """The data of a config, kept for the next job of a sweep that has the same."""
+    split = _section(Split, config, "split")
+    key = json.dumps(
+        [config[part] for part in ("dataset", "split", "seed", "standardise", "dtype")],
+        default=str,
+    )
+    if key not in _loaded:
+        dataset = build("dataset", config["dataset"], "dataset")
+        try:
+            _loaded[key] = prepare(
+                dataset,
+                split=split,
+                seed=config["seed"],
+                standardise=config["standardise"],
+                dtype=config["dtype"],
+            )
+        except ConfigError as error:
+            raise ConfigError(str(error), "dataset") from error
+    return _loaded[key]
+
+
+def _net(config: Config, data: Data | None) -> Net | None:
+    stages = config["net"]
+    if not isinstance(stages, Mapping):
+        raise ConfigError("must be a mapping of named stages, as in conf/net/founding.yaml", "net")
+    if data is None:
+        return None
+    return Net(
+        stages, data.inputs, classes=data.outputs, dtype=config["dtype"], seed=config["seed"]
+    )
+
+
+def _fits(net: Net, data: Data, loss: Loss) -> None:
+    """The last stage against the targets, and the loss against both, on two rows."""
+    last = net.stages[-1]
+    if net.outputs != (data.outputs,):
+        what = "classes" if data.classes is not None else "target values"
+        raise ConfigError(
+            f"{last.unit} gives {net.outputs} for each row and the data set has {data.outputs} "
+            f"{what}; width: classes fits any",
+            f"net.{last.name}",
+        )
+    x, target = data.train.x[:2], data.train.t[:2]
+    try:
+        with np.errstate(all="ignore"):
+            loss_and_cotangent(loss, net(x), target, "sum")
+    except PullbackError as error:
+        raise ConfigError(str(error), "loss") from error

@@ -1,0 +1,1 @@
+"""A run's own journal, and MLflow as a view of it."""
