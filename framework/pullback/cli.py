@@ -1,0 +1,98 @@
+"""The command line. A command's module is imported when the command is run."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from pullback.errors import PullbackError
+
+COMMANDS = {
+    "train": "train a network; with -m, sweep over settings (a Hydra application)",
+    "resume": "go on with a run from its last checkpoint",
+    "compare": "tables and pictures of the runs below a directory",
+    "list": "the registered units: equations, options, providers",
+}
+
+_OVERVIEW = """\
+examples:
+  pullback train                                   the founding network on the two moons
+  pullback train -m loss=cross_entropy_fused,cross_entropy_exact seed=0,1,2
+  pullback train --help                            every group and setting
+  pullback list loss                               the losses, with their equations
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; a mistake ends in one message, and in a traceback with ``--debug``."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words or os.environ.get("HYDRA_FULL_ERROR") == "1"
+    words = [word for word in words if word != "--debug"]
+    if debug:
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        return _run(words)
+    except PullbackError as error:
+        if debug:
+            raise
+        print(f"pullback: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt as error:
+        if debug:
+            raise
+        print(f"pullback: interrupted; {error}".removesuffix("; "), file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(words: list[str]) -> int:
+    if words[:1] == ["train"]:  # Hydra has its own parser
+        from pullback import app
+
+        return app.main(words[1:])
+    if words[:1] in (["-sc"], ["--shell-completion"]):  # what Hydra's completion script calls
+        from pullback import completion
+
+        return completion.query(words, COMMANDS)
+    args = _parser(words[0] if words else "").parse_args(words)
+    if args.version:
+        from importlib.metadata import version
+
+        print(f"pullback {version('pullback')}")
+        return 0
+    if args.command is None:
+        _parser("").print_help()
+        return 0
+    if args.command == "resume":
+        from pullback import app
+
+        return app.resume(args)
+    return int(importlib.import_module(_MODULES[args.command]).run(args))
+
+
+_MODULES = {"compare": "pullback.compare.command", "list": "pullback.listing"}
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    """The parser; only the command that is asked for is given its options."""
+    parser = argparse.ArgumentParser(
+        "pullback",
+        description="Write a backward pass by hand. Race it. Compare it in training.",
+        epilog=_OVERVIEW,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, told in COMMANDS.items():
+        sub = commands.add_parser(name, help=told, description=told)
+        if name == command == "resume":
+            sub.add_argument("directory", help="the directory of the run")
+        elif name == command and name in _MODULES:
+            importlib.import_module(_MODULES[name]).add_arguments(sub)
+    return parser

@@ -1,0 +1,84 @@
+"""``pullback list``: every registered unit, what it computes, who provides it, its options."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from pullback import registry
+from pullback.errors import ConfigError, RegistryError, nearest
+from pullback.options import options_of, plain
+from pullback.units import KINDS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", nargs="?", help=f"one of {', '.join(KINDS)}; all, if left out")
+    parser.add_argument("--json", action="store_true", help="as JSON, for a program to read")
+    parser.add_argument(
+        "--plugins", nargs="+", default=[], metavar="FILE", help="with the units of these files"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the units of one kind, or of all."""
+    if args.kind is not None and args.kind not in KINDS:
+        raise ConfigError(f"there is no kind '{args.kind}'{nearest(args.kind, KINDS)}", "list")
+    for reference in args.plugins:
+        registry.load_plugin(reference)
+    kinds = [args.kind] if args.kind else list(KINDS)
+    units = [unit for kind in kinds for unit in _units(kind)]
+    if args.json:
+        print(json.dumps(units, indent=1, ensure_ascii=False, default=str))
+        return 0
+    _print(units)
+    return 0
+
+
+def _units(kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for entry in registry.entries(kind):
+        facts: dict[str, Any] = {"kind": kind, "name": entry.name, "provider": entry.provider}
+        try:
+            cls = registry.lookup(kind, entry.name)
+            facts["family"] = registry.family(cls, entry.name)
+            facts["equation"] = registry.equation(cls)
+            facts["options"] = {
+                option.name: "required" if option.required else plain(option.default)
+                for option in options_of(cls)
+            }
+        except RegistryError as error:
+            facts["problem"] = str(error)
+        found.append(facts)
+    return sorted(found, key=lambda unit: (unit.get("family", unit["name"]), unit["name"]))
+
+
+def _print(units: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for kind in dict.fromkeys(unit["kind"] for unit in units):
+        table = Table(title=kind, title_justify="left", title_style="bold", box=None)
+        for column in ("family", "name", "equation, options", "provider"):
+            table.add_column(column, overflow="fold", no_wrap=column in ("family", "name"))
+        family = ""
+        for unit in (unit for unit in units if unit["kind"] == kind):
+            told = Text(unit.get("equation", ""))
+            if "problem" in unit:
+                told = Text(unit["problem"], style="red")
+            for option, default in unit.get("options", {}).items():
+                told.append(f"\n{option}={_shown(default)}", style="dim")
+            same = unit.get("family") == family
+            family = unit.get("family", "")
+            name = Text(unit["name"], "bold")
+            table.add_row("" if same else family, name, told, unit["provider"])
+        console.print(table)
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, dict):
+        rest = {key: value for key, value in default.items() if key != "name"}
+        return f"{default['name']}" + (f" {rest}" if rest else "")
+    return "null" if default is None else str(default)
