@@ -1,0 +1,1 @@
+"""Runs side by side: a frame of them, tables, a picture. Run directories are the truth."""

@@ -1,0 +1,92 @@
+"""Run directories: found below a directory, and read as far as they can be read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pullback.errors import PullbackError
+from pullback.tracking.journal import END, RUN, read_metrics
+
+UNFINISHED = "running or killed"
+COMPLETE = ("finished", "stopped")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What ``run.json`` and ``end.json`` say; ``end`` is empty where there is no ``end.json``."""
+
+    directory: str
+    facts: dict[str, Any]
+    end: dict[str, Any]
+
+    @property
+    def status(self) -> str:
+        return str(self.end.get("status", UNFINISHED))
+
+
+def find(paths: Iterable[Path | str]) -> list[str]:
+    """Every run directory at or below the paths, once each, with 10 after 9.
+
+    Raises PullbackError for a path that is not a directory.
+    """
+    found: set[str] = set()
+    for path in map(Path, paths):
+        if not path.is_dir():
+            raise PullbackError(f"there is no directory {path}")
+        found.update(_below(str(path.resolve())))
+    return sorted(found, key=_in_order)
+
+
+def read(directory: str) -> Run | None:
+    """A run; None where ``run.json`` cannot be read as one."""
+    facts = _read_object(Path(directory, RUN))
+    if facts is None or not isinstance(facts.get("options"), dict):
+        return None
+    return Run(directory, facts, _read_object(Path(directory, END)) or {})
+
+
+def curve(directory: str, metric: str) -> dict[int, float]:
+    """A metric over the steps, as far as the journal can be read."""
+    points: dict[int, float] = {}
+    try:
+        for line in read_metrics(Path(directory)):
+            if metric in line:
+                points[int(line["step"])] = float(line[metric])
+    except (OSError, ValueError, KeyError, TypeError):
+        # What stands before the damage is still true.
+        return points
+    return points
+
+
+def _below(directory: str) -> Iterator[str]:
+    try:
+        with os.scandir(directory) as entries:
+            content = list(entries)
+    except OSError:
+        return
+    if any(entry.name == RUN for entry in content):
+        yield directory
+        return
+    for entry in content:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(entry.path)
+
+
+def _in_order(directory: str) -> list[str | int]:
+    parts: list[str | int] = list(re.split(r"(\d+)", directory))
+    parts[1::2] = [int(number) for number in parts[1::2]]
+    return parts
+
+
+def _read_object(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

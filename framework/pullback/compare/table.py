@@ -1,0 +1,277 @@
+"""The aggregated frame for people: in the terminal, as Markdown, as a page; for machines, as CSV.
+
+People read one unit to a column, and the digits that mean something. The CSV has every digit, in
+seconds and bytes, and an accuracy of 1 where people read 100 %.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pullback.compare.frame import section
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_TERMINAL = 80
+_NOTHING = "–"
+
+# In full, and for the terminal.
+_LABELS = {
+    "step_seconds": ("time per step", "{unit} per\nstep"),
+    "step_peak_bytes": ("peak memory", "peak\n{unit}"),
+    "gradient_difference": ("largest gradient difference", "gradient\noff by"),
+}
+# By the last word of a metric's name: the digits that mean something, the decimals at most.
+_DIGITS = {"loss": (4, 4), "accuracy": (4, 1), "seconds": (3, 2), "bytes": (3, 2), "step": (3, 0)}
+_UNITS = {
+    "accuracy": ((0.01, "%"),),
+    "seconds": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")),
+    "bytes": ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B")),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """``heading`` in full, ``brief`` for the terminal; numbers stand to the right."""
+
+    heading: str
+    brief: str
+    cells: list[str]
+    number: bool = True
+
+    @property
+    def width(self) -> int:
+        return max(len(line) for line in (*self.brief.splitlines(), *self.cells))
+
+
+def columns(aggregated: pd.DataFrame, metrics: Sequence[str] | None = None) -> list[Column]:
+    """The columns of a table: options, the number of runs, metrics.
+
+    The number of runs is left out where it is the same for all. ``metrics`` chooses; without it,
+    the loss and the accuracy of the test part (where there is none, of the validation or the
+    training part), the time of a step, its memory, and the largest gradient difference are shown.
+    """
+    options = section(aggregated, "option")
+    shown = [_option(str(name), options[name]) for name in options]
+    if _number_of_runs(aggregated) is None:
+        shown.append(Column("runs", "runs", _runs(aggregated)))
+    chosen = _default(aggregated) if metrics is None else metrics
+    return shown + [_metric(name, section(aggregated, name)) for name in chosen]
+
+
+def caption(aggregated: pd.DataFrame) -> str:
+    """Of how many runs the numbers are."""
+    number = _number_of_runs(aggregated)
+    if number == 1:
+        return "One run each."
+    runs = "the complete runs" if number is None else f"{number} runs each"
+    return f"Mean ± sample standard deviation over {runs}."
+
+
+def render(aggregated: pd.DataFrame, metrics: Sequence[str] | None = None) -> Table:
+    """A table for the terminal. Numbers are never cut off; text is folded where it must be."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = columns(aggregated, metrics)
+    airy = _width(shown, gap=2) <= _TERMINAL
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0) if airy else 0,
+        caption=Text(caption(aggregated)),
+        caption_justify="left",
+    )
+    for column in shown:
+        table.add_column(
+            Text(column.brief),
+            justify="right" if column.number else "left",
+            vertical="bottom",
+            overflow="fold",
+            no_wrap=column.number,
+            min_width=column.width if column.number else None,
+        )
+    for row in _rows(shown):
+        table.add_row(*map(Text, row))
+    return table
+
+
+def least_width(aggregated: pd.DataFrame, metrics: Sequence[str] | None = None) -> int:
+    """The columns of a terminal in which :func:`render` need not fold anything."""
+    return _width(columns(aggregated, metrics), gap=1)
+
+
+def to_markdown(aggregated: pd.DataFrame, metrics: Sequence[str] | None = None) -> str:
+    """The table as GitHub reads it, with the caption below."""
+    shown = columns(aggregated, metrics)
+    rows = [
+        [column.heading for column in shown],
+        ["---:" if column.number else "---" for column in shown],
+        *_rows(shown),
+    ]
+    lines = ["| " + " | ".join(map(_markdown, row)) + " |" for row in rows]
+    return "\n".join([*lines, "", caption(aggregated), ""])
+
+
+def to_html(aggregated: pd.DataFrame, metrics: Sequence[str] | None = None) -> str:
+    """A page that needs nothing else, light or dark as its reader has it."""
+    shown = columns(aggregated, metrics)
+    tags = ['<{0} class="number">' if column.number else "<{0}>" for column in shown]
+
+    def row(tag: str, texts: Iterable[str]) -> str:
+        cells = zip(tags, texts, strict=True)
+        inside = (f"{start.format(tag)}{html.escape(text)}</{tag}>" for start, text in cells)
+        return f"<tr>{''.join(inside)}</tr>"
+
+    return _PAGE.format(
+        caption=html.escape(caption(aggregated)),
+        head=row("th", (column.heading for column in shown)),
+        body="\n".join(row("td", cells) for cells in _rows(shown)),
+    )
+
+
+def to_csv(aggregated: pd.DataFrame) -> str:
+    """The aggregated frame itself: ``loss``, ``runs_complete``, ``test_loss_mean``, and so on."""
+    flat = aggregated.map(lambda value: json.dumps(value) if isinstance(value, tuple) else value)
+    levels = (aggregated.columns.get_level_values(level) for level in (0, 1))
+    names = [two if one == "option" else f"{one}_{two}" for one, two in zip(*levels, strict=True)]
+    return flat.set_axis(names, axis=1).to_csv(index=False, lineterminator="\n")
+
+
+def _width(shown: list[Column], gap: int) -> int:
+    return sum(column.width + gap for column in shown) - gap
+
+
+def _default(aggregated: pd.DataFrame) -> list[str]:
+    known = [
+        str(name)
+        for name in aggregated.columns.unique(0)
+        if name not in ("option", "runs") and aggregated[name, "max"].notna().any()
+    ]
+    parts = ("test", "validation", "train")
+    part = next((part for part in parts if f"{part}_loss" in known), "train")
+    wanted = (f"{part}_loss", f"{part}_accuracy", *_LABELS)
+    return [name for name in wanted if name in known]
+
+
+def _number_of_runs(aggregated: pd.DataFrame) -> int | None:
+    """How many complete runs each variant has; None where it differs or some are not complete."""
+    runs = section(aggregated, "runs")
+    same = runs["complete"].nunique() == 1 and not runs[["failed", "unfinished"]].to_numpy().any()
+    return int(runs["complete"].iloc[0]) if same else None
+
+
+def _runs(aggregated: pd.DataFrame) -> list[str]:
+    runs = section(aggregated, "runs")
+    every = zip(runs["complete"], runs.sum(axis=1), strict=True)
+    return [
+        f"{complete}" if complete == all_ else f"{complete} of {all_}" for complete, all_ in every
+    ]
+
+
+def _option(name: str, values: Iterable[Any]) -> Column:
+    present = [value for value in values if value is not None]
+    number = all(isinstance(one, int | float) and not isinstance(one, bool) for one in present)
+    brief = name.replace(".", ".\n")
+    return Column(name, brief, [option_text(value) for value in values], number)
+
+
+def option_text(value: Any) -> str:
+    """An option's value as a config writes it; a dash where there is none."""
+    if value is None:
+        return _NOTHING
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _metric(name: str, statistics: pd.DataFrame) -> Column:
+    spaced = name.replace("_", " ")
+    heading, brief = _LABELS.get(name, (spaced, "\n".join(spaced.rsplit(" ", 1)) + " {unit}"))
+    if name == "gradient_difference":
+        return Column(heading, brief, [_text(value, None) for value in statistics["max"]])
+    kind = name.rpartition("_")[2]
+    factor, unit = _unit(kind, statistics["mean"])
+    scaled = statistics / factor
+    if kind == "bytes":
+        # The memory of a step is hardly a random quantity.
+        scaled["sd"] = math.nan
+    cells = [_pair(*pair, kind) for pair in zip(scaled["mean"], scaled["sd"], strict=True)]
+    full = f"{heading} ({unit})" if unit else heading
+    return Column(full, brief.replace("{unit}", unit).rstrip(), cells)
+
+
+def _unit(kind: str, values: pd.Series[float]) -> tuple[float, str]:
+    """The largest unit in which no value is below 1, so that a column has one unit."""
+    units = _UNITS.get(kind, ((1.0, ""),))
+    smallest = values[values > 0].min()
+    return next((unit for unit in units if smallest >= unit[0]), units[-1])
+
+
+def _pair(mean: float, sd: float, kind: str) -> str:
+    decimals = _decimals(mean, *_DIGITS.get(kind, (3, 4)))
+    text = _text(mean, decimals)
+    return text if math.isnan(sd) else f"{text} ± {_text(sd, decimals)}"
+
+
+def _decimals(value: float, significant: int, most: int) -> int | None:
+    """How many decimals show so many digits; None where only powers of ten would."""
+    if value == 0 or not math.isfinite(value):
+        return most
+    exponent = math.floor(math.log10(abs(value)))
+    if not -4 < exponent < 6:
+        return None
+    return min(max(significant - 1 - exponent, 0), most)
+
+
+def _text(value: float, decimals: int | None) -> str:
+    if math.isnan(value):
+        return _NOTHING
+    if value == 0 and decimals is None:
+        return "0"
+    return f"{value:.1e}" if decimals is None else f"{value:.{decimals}f}"
+
+
+def _rows(shown: list[Column]) -> list[tuple[str, ...]]:
+    return list(zip(*(column.cells for column in shown), strict=True))
+
+
+def _markdown(text: str) -> str:
+    return html.escape(text, quote=False).replace("|", "\\|").replace("\n", " ")
+
+
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Runs compared</title>
+<style>
+  :root {{ color-scheme: light dark; }}
+  body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem; overflow-x: auto; }}
+  table {{ border-collapse: collapse; }}
+  caption {{ caption-side: bottom; text-align: left; padding: 0.75rem; opacity: 0.75; }}
+  th, td {{ padding: 0.4rem 0.9rem; text-align: left; vertical-align: bottom; }}
+  th {{ border-bottom: 2px solid; }}
+  td {{ border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }}
+  .number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
+</style>
+<table>
+<caption>{caption}</caption>
+<thead>
+{head}
+</thead>
+<tbody>
+{body}
+</tbody>
+</table>
+</html>
+"""
