@@ -1,5 +1,4 @@
 """Preparing data: the split, the statistics of the training part, the digest, and every message."""
-# ruff: noqa: ARG002 - a stored data set has no use for rng
 
 from dataclasses import dataclass
 from typing import Any

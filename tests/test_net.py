@@ -140,7 +140,7 @@ def test_reductions():
     [
         ({}, "at least one stage"),
         ({"a1": "tahn"}, r"net\.a1: nothing is called 'tahn'.*did you mean 'tanh'"),
-        ({"z": {"width": 3}}, r"net\.z: a layer is named by its 'name'"),
+        ({"z": {"width": 3}}, r"net\.z: a layer needs its 'name'"),
         ({"z": {"name": "affine"}}, r"net\.z: affine needs a value for 'width'"),
         ({"z": {"name": "affine", "width": 0}}, r"net\.z: width must be at least 1"),
         ({"z": {"name": "affine", "width": "many"}}, r"net\.z\.width: .*'many'.*Integer"),

@@ -6,7 +6,7 @@ import numpy as np
 
 from pullback.errors import RunError
 from pullback.net import Net, Reduction, loss_and_cotangent
-from pullback.registry import snake_case
+from pullback.registry import name_of
 from pullback.units import Array, Loss
 
 
@@ -15,7 +15,7 @@ def first_not_finite(
 ) -> str:
     """One sentence: the first value on the way forward, or gradient on the way back, that is not
     finite at this θ and on this batch."""
-    name = snake_case(type(loss).__name__)
+    name = name_of(loss)
     if not np.isfinite(x).all():
         return f"the batch itself is not finite: {_count(x)}"
     y, tape = x, []

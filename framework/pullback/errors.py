@@ -31,6 +31,11 @@ class RunError(PullbackError):
     exit_code = 1
 
 
+def a(noun: str) -> str:
+    """The noun with its article: a layer, an optimizer."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """``; did you mean 'tanh'?`` where something is near, else ``; there are: …``."""
     known = sorted(names)

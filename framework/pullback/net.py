@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 
 from pullback.errors import ConfigError, PullbackError, RunError
 from pullback.options import build
-from pullback.registry import snake_case
+from pullback.registry import name_of
 from pullback.units import Array, Layer, Loss
 
 Reduction = Literal["mean", "sum", "none"]
@@ -45,7 +45,7 @@ class Stage:
 
     @property
     def unit(self) -> str:
-        return snake_case(type(self.layer).__name__)
+        return name_of(self.layer)
 
 
 @dataclass(frozen=True)
@@ -198,8 +198,8 @@ def loss_and_cotangent(
         raise _loss_error(loss, "backward", error) from error
     if dy.shape != y.shape:
         raise RunError(
-            f"{_name(loss)}: backward returned a gradient of shape {dy.shape} for a prediction of "
-            f"shape {y.shape}; a gradient has the shape of its value"
+            f"{name_of(loss)}: backward returned a gradient of shape {dy.shape} for a prediction "
+            f"of shape {y.shape}; a gradient has the shape of its value"
         )
     return total, dy
 
@@ -225,7 +225,7 @@ def _forward_loss(loss: Loss, y: Array, target: Array) -> tuple[Array, Any]:
         raise _loss_error(loss, "forward", error) from error
     if losses.shape != y.shape[:-1]:
         raise RunError(
-            f"{_name(loss)}: forward returned shape {losses.shape} for a prediction of shape "
+            f"{name_of(loss)}: forward returned shape {losses.shape} for a prediction of shape "
             f"{y.shape}; a loss returns one value for each row, {y.shape[:-1]}"
         )
     return losses, residual
@@ -262,11 +262,11 @@ def _first_values(
             raise
         except Exception as error:
             raise ConfigError(
-                f"{_name(layer)} cannot take an input of shape {('N', *shapes[-1])}: {error}",
+                f"{name_of(layer)} cannot take an input of shape {('N', *shapes[-1])}: {error}",
                 f"net.{name}",
             ) from error
         if x.dtype != dtype:
-            raise ConfigError(f"{_name(layer)} turns {dtype} into {x.dtype}", f"net.{name}")
+            raise ConfigError(f"{name_of(layer)} turns {dtype} into {x.dtype}", f"net.{name}")
         shapes.append(x.shape[1:])
     return first, shapes
 
@@ -310,8 +310,4 @@ def _stage_error(stage: Stage, way: str, error: Exception) -> RunError:
 
 
 def _loss_error(loss: Loss, way: str, error: Exception) -> RunError:
-    return RunError(f"loss {_name(loss)}: {way} raised {type(error).__name__}: {error}")
-
-
-def _name(unit: object) -> str:
-    return snake_case(type(unit).__name__)
+    return RunError(f"loss {name_of(loss)}: {way} raised {type(error).__name__}: {error}")

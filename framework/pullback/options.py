@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
+import numpy as np
+
 from pullback import registry
-from pullback.errors import ConfigError, RegistryError, nearest
+from pullback.errors import ConfigError, RegistryError, a, nearest
 from pullback.units import KINDS
 
 _PROTOCOLS = {protocol.__name__: kind for kind, protocol in KINDS.items()}
@@ -82,7 +84,7 @@ def plain(value: Any) -> Any:
     """An option's value as a config writes it: a unit as name and options, a tuple as a list."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         own = {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return {"name": registry.snake_case(type(value).__name__), **own}
+        return {"name": registry.name_of(value), **own}
     if isinstance(value, tuple | list):
         return [plain(one) for one in value]
     return str(value) if isinstance(value, Path) else value
@@ -137,11 +139,10 @@ def _name_and_options(kind: str, spec: Any, where: str) -> tuple[str | None, dic
         given = dict(spec)
         name = given.pop("name", None)
         if not isinstance(name, str):
-            raise ConfigError(
-                f"a {kind} is named by its 'name', as in {{name: {registry.names(kind)[0]}}}", where
-            )
+            example = next(iter(registry.names(kind)), kind)
+            raise ConfigError(f"{a(kind)} needs its 'name', as in {{name: {example}}}", where)
         return name, given
-    if dataclasses.is_dataclass(spec) and registry.kind_of(type(spec)) == kind:
+    if registry.is_unit(spec, kind):
         return None, {}
     raise ConfigError(f"{spec!r} is no {kind}: give its name, or its name and options", where)
 
@@ -166,6 +167,7 @@ def _typed(cls: type, name: str, given: dict[str, Any], where: str) -> dict[str,
     from omegaconf.errors import OmegaConfBaseException
 
     typed = OmegaConf.structured(schema(cls, name))
+    given = {key: _as_plain(value) for key, value in given.items()}
     objects = {key: value for key, value in given.items() if not _is_plain(value)}
     for key, value in given.items():
         if key in objects:
@@ -176,6 +178,15 @@ def _typed(cls: type, name: str, given: dict[str, Any], where: str) -> dict[str,
             problem = str(error).splitlines()[0]
             raise ConfigError(problem, f"{where}.{key}" if where else key) from error
     return {**typing.cast("dict[str, Any]", OmegaConf.to_container(typed)), **objects}
+
+
+def _as_plain(value: Any) -> Any:
+    """A NumPy scalar as Python's, OmegaConf's own containers as dicts and lists."""
+    from omegaconf import OmegaConf
+
+    if isinstance(value, np.generic):
+        return value.item()
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def _is_plain(value: Any) -> bool:
@@ -189,14 +200,20 @@ def _is_plain(value: Any) -> bool:
 def _value(option: Option, value: Any, where: str) -> Any:
     if option.kind:
         return build(option.kind, value, where)
-    _refuse(option.type, value, where)
-    return tuple(value) if get_origin(option.type) is tuple and isinstance(value, list) else value
+    return _exact(option.type, value, where)
 
 
-def _refuse(kind: Any, value: Any, where: str) -> None:
+def _exact(kind: Any, value: Any, where: str) -> Any:
+    """What OmegaConf cannot check: one of a few values, a number of values, a tuple for a list."""
     origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        some = [one for one in inner if one is not type(None)]
+        return value if value is None or len(some) > 1 else _exact(some[0], value, where)
     if origin is Literal and value not in inner:
         raise ConfigError(f"{value!r} is not one of {', '.join(map(repr, inner))}", where)
-    fixed = origin is tuple and isinstance(value, Sequence) and Ellipsis not in inner
-    if fixed and len(value) != len(inner):
-        raise ConfigError(f"needs {len(inner)} values, not {len(value)}", where)
+    if origin is not tuple or not isinstance(value, Sequence):
+        return value
+    each = [inner[0]] * len(value) if Ellipsis in inner else list(inner)
+    if len(value) != len(each):
+        raise ConfigError(f"needs {len(each)} values, not {len(value)}", where)
+    return tuple(_exact(one, item, where) for one, item in zip(each, value, strict=True))

@@ -119,10 +119,19 @@ def lookup(kind: str, name: str) -> type:
     return entry(kind, name).load()
 
 
+def name_of(unit: Any) -> str:
+    """The name that a unit or its class is registered under; its own in snake case if it is not."""
+    cls = unit if isinstance(unit, type) else type(unit)
+    mine = f"{cls.__module__}:{cls.__qualname__}"
+    everything = [*_registered.values(), *(one for kind in KINDS for one in entries(kind))]
+    found = (one.name for one in everything if _where(one) == mine)
+    return next(found, snake_case(cls.__name__))
+
+
 def family(unit: Any, name: str = "") -> str:
     """The family of a unit or its class: its ``family``, else its own name."""
     cls = unit if isinstance(unit, type) else type(unit)
-    return str(getattr(cls, "family", "") or name or snake_case(cls.__name__))
+    return str(getattr(cls, "family", "") or name or name_of(cls))
 
 
 def equation(cls: type) -> str:
@@ -168,13 +177,15 @@ def register(
 def _register(cls: T, kind: str | None, name: str | None, provider: str = "") -> T:
     name = name or snake_case(cls.__name__)
     kind = kind or kind_of(cls)
-    if kind is None or kind not in KINDS:
+    if kind is not None and kind not in KINDS:
+        raise RegistryError(f"there is no kind '{kind}'{nearest(kind, KINDS)}")
+    if kind is None:
         raise RegistryError(
             f"{cls.__name__} is not a unit: it needs @dataclass(frozen=True) and the methods of "
             f"one of the kinds, such as forward and backward for a layer"
         )
     _require_unit(cls, kind, cls.__name__)
-    new = Entry(kind, name, provider or cls.__module__, cls)
+    new = Entry(kind, name, provider or _file_of(cls), cls)
     for old in _providers(kind, name):
         if _where(old) != _where(new):
             raise RegistryError(
@@ -243,6 +254,12 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
+def _file_of(cls: type) -> str:
+    """Where a class that was registered by hand stands: its file, or the module of a notebook."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return Path(file).name if file else cls.__module__
+
+
 def _line(error: Exception, path: Path) -> str:
     trace, line = error.__traceback__, getattr(error, "lineno", None)
     while trace is not None:
@@ -258,10 +275,20 @@ def _where(one: Entry) -> str:
     return one.source.value
 
 
+def is_unit(unit: Any, kind: str) -> bool:
+    """Whether an object is an instance of a dataclass with the methods of that kind."""
+    cls = type(unit)
+    return dataclasses.is_dataclass(cls) and not _missing(cls, kind)
+
+
+def _missing(cls: Any, kind: str) -> list[str]:
+    return [method for method in METHODS[kind] if not callable(getattr(cls, method, None))]
+
+
 def _require_unit(cls: Any, kind: str, what: str) -> None:
     if not (inspect.isclass(cls) and dataclasses.is_dataclass(cls)):
         raise RegistryError(f"{what} is no {kind}: it is not a dataclass")
-    missing = [method for method in METHODS[kind] if not callable(getattr(cls, method, None))]
+    missing = _missing(cls, kind)
     if missing:
         raise RegistryError(f"{what} is no {kind}: it has no {' and no '.join(missing)}")
 

@@ -20,7 +20,7 @@ from pullback.errors import ConfigError
 from pullback.evaluation import Metrics, accuracy, evaluate
 from pullback.net import Net
 from pullback.options import build
-from pullback.registry import snake_case
+from pullback.registry import name_of
 from pullback.units import Array, Loss, Optimizer, Schedule, State
 
 Observer = Callable[[int, Metrics], None]  # called with a step and what was measured at it
@@ -335,7 +335,7 @@ class _Run:
         return {
             "parameters": shapes,
             "dtype": str(self.net.dtype),
-            "optimizer": snake_case(type(self.optimizer).__name__),
+            "optimizer": name_of(self.optimizer),
         }
 
     def restore(self) -> None:

@@ -67,8 +67,9 @@ class LogSoftmax:
 
     y = (z − m) − log1p(s): m is the largest logit, s the sum of e^(z − m) over the others.
     Source: y is log softmax z; its Jacobian is I − 1ᵀŷ.
-    Loses digits: none in y beyond rounding, where log(softmax z) loses all for a confident row;
-    in dz, dy − ŷ Σ dy cancels at the class that has nearly all the probability.
+    Loses digits: in y at the largest class, about one ulp for each unit of the gap, for e^(z − m)
+    shows the rounding of z − m (log(softmax z) loses all of them); in dz, dy − ŷ Σ dy cancels at
+    the class that has nearly all the probability.
     """
 
     def forward(self, z: Array, out: Array | None = None) -> tuple[Array, Array]:

@@ -104,13 +104,17 @@ def cases():
             yield record("mse", target, reduction)
 
 
-if __name__ == "__main__":
-    content = {
-        "torch": torch.__version__.split("+")[0],
-        "dl": DL.tolist(),
-        "predictions": {loss: y.tolist() for loss, y in PREDICTIONS.items()},
-        "targets": {name: target.tolist() for name, target in TARGETS.items()},
-        "cases": list(cases()),
+def main():
+    parts = {
+        "torch": json.dumps(torch.__version__.partition("+")[0]),
+        "dl": json.dumps(DL.tolist()),
+        "predictions": json.dumps({loss: y.tolist() for loss, y in PREDICTIONS.items()}),
+        "targets": json.dumps({name: target.tolist() for name, target in TARGETS.items()}),
+        "cases": "[\n" + ",\n".join(json.dumps(case) for case in cases()) + "\n]",
     }
-    path = Path(__file__).with_name("losses.json")
-    path.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    text = ",\n".join(f'"{key}": {value}' for key, value in parts.items())
+    Path(__file__).with_name("losses.json").write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
