@@ -22,15 +22,7 @@ def job(*overrides: str) -> Job:
 
 def run(job: Job) -> Result:
     with threadpool_limits(1, user_api="blas"):
-        return train(
-            job.net,
-            job.data,
-            loss=job.loss,
-            optimizer=job.optimizer,
-            schedule=job.schedule,
-            recipe=job.recipe,
-            seed=job.seed,
-        )
+        return job.train()
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -18,7 +18,8 @@ FLOORS = [
     ["registry", "checkpoint", "data"],
     ["options"],
     ["net", "listing"],
-    ["divergence", "evaluation"],
+    ["divergence", "evaluation", "state"],
+    ["meter"],
     ["training"],
     ["job", "config", "tracking"],
     ["run", "compare", "preflight", "progress"],
@@ -44,7 +45,8 @@ HEAVY = {
     "numba",
 }
 CORE = {"errors", "units", "registry", "checkpoint", "data", "options", "net", "divergence"}
-CORE |= {"evaluation", "training", "job", "run", "tracking", "cli", "listing", "completion"}
+CORE |= {"evaluation", "meter", "state", "training", "job", "run", "tracking"}
+CORE |= {"cli", "listing", "completion"}
 
 
 def modules() -> dict[str, Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from pullback.data import Data, Split, prepare
 from pullback.errors import ConfigError, PullbackError
 from pullback.net import Net, loss_and_cotangent
 from pullback.options import build
-from pullback.training import Recipe
+from pullback.training import Observer, Recipe, Result, train
 from pullback.units import Loss, Optimizer, Schedule
 
 Config = Mapping[str, Any]
@@ -35,6 +36,33 @@ class Job:
     recipe: Recipe
     reference: Loss | None
     seed: int
+
+    def train(
+        self,
+        *,
+        directory: Path | None = None,
+        resume: bool = False,
+        observe: Observer | None = None,
+    ) -> Result:
+        """:func:`pullback.train` with everything that the config says."""
+        return train(
+            self.net,
+            self.data,
+            loss=self.loss,
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            recipe=self.recipe,
+            seed=self.seed,
+            reference=self.reference,
+            directory=directory,
+            resume=resume,
+            observe=observe,
+        )
+
+    @property
+    def steps(self) -> int:
+        """How many steps it will take, if nothing stops it."""
+        return self.recipe.total(len(self.data.train))
 
 
 class JobError(PullbackError):
@@ -104,7 +132,7 @@ def _plugins(references: list[str]) -> None:
 def _section(cls: type[T], config: Config, key: str) -> T:
     try:
         return cls(**config[key])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ConfigError) as error:
         raise ConfigError(str(error), key) from error
 
 
@@ -169,6 +197,12 @@ def _net(config: Config, data: Data | None) -> Net | None:
 def _fits(net: Net, data: Data, loss: Loss) -> None:
     """The last stage against the targets, and the loss against both, on two rows."""
     last = net.stages[-1]
+    if data.classes is None and getattr(loss, "targets", "") == "classes":
+        raise ConfigError(
+            f"{registry.name_of(loss)} takes labels, and the targets of the data set are numbers; "
+            f"loss=mse takes numbers",
+            "loss",
+        )
     if net.outputs != (data.outputs,):
         what = "classes" if data.classes is not None else "target values"
         raise ConfigError(

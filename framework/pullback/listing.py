@@ -55,30 +55,33 @@ def _units(kind: str) -> list[dict[str, Any]]:
 
 def _print(units: list[dict[str, Any]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.padding import Padding
     from rich.text import Text
 
     console = Console(highlight=False)
     for kind in dict.fromkeys(unit["kind"] for unit in units):
-        table = Table(title=kind, title_justify="left", title_style="bold", box=None)
-        for column in ("family", "name", "equation, options", "provider"):
-            table.add_column(column, overflow="fold", no_wrap=column in ("family", "name"))
-        family = ""
+        console.print(f"[bold underline]{kind}[/]")
         for unit in (unit for unit in units if unit["kind"] == kind):
-            told = Text(unit.get("equation", ""))
-            if "problem" in unit:
-                told = Text(unit["problem"], style="red")
-            for option, default in unit.get("options", {}).items():
-                told.append(f"\n{option}={_shown(default)}", style="dim")
-            same = unit.get("family") == family
-            family = unit.get("family", "")
-            name = Text(unit["name"], "bold")
-            table.add_row("" if same else family, name, told, unit["provider"])
-        console.print(table)
+            head = Text(f"  {unit['name']}", "bold").append("   ")
+            if unit.get("family", unit["name"]) != unit["name"]:
+                head.append(f"family {unit['family']} · ", "not bold dim")
+            console.print(head.append(unit["provider"], "not bold dim"))
+            for text, style in (
+                (unit.get("problem", ""), "red"),
+                (unit.get("equation", ""), ""),
+                (_options(unit.get("options", {})), "dim"),
+            ):
+                if text:
+                    console.print(Padding(Text(text, style), (0, 0, 0, 6)))
+        console.print()
+
+
+def _options(options: dict[str, Any]) -> str:
+    return "  ".join(f"{name}={_shown(value)}" for name, value in options.items())
 
 
 def _shown(default: Any) -> str:
+    """An option's default as it would be written on the command line."""
     if isinstance(default, dict):
-        rest = {key: value for key, value in default.items() if key != "name"}
-        return f"{default['name']}" + (f" {rest}" if rest else "")
-    return "null" if default is None else str(default)
+        return str(default["name"])
+    return json.dumps(default).strip('"')

@@ -18,10 +18,11 @@ from pullback import registry
 from pullback.errors import PullbackError
 from pullback.evaluation import Metrics
 from pullback.job import Config, Job
+from pullback.state import LAST
 from pullback.tracking.environment import environment
 from pullback.tracking.journal import Journal, Status, read_metrics, read_run
 from pullback.tracking.mlflow_view import View
-from pullback.training import Observer, Result, train
+from pullback.training import Observer, Result
 
 # Below this many multiplications a step, a second BLAS thread costs more than it brings.
 _WORTH_A_THREAD = 20_000_000
@@ -56,7 +57,8 @@ def execute(
     journal, tracker = Journal(directory), Tracker(job.config["tracking"], directory)
     with _threads(job):
         if resume:
-            journal.reopen(_checkpoint_step(directory))
+            resume = (step := _checkpoint_step(directory)) > 0
+            journal.reopen(step)
         else:
             _begin(journal, job, overrides, sweep_run)
         started = time.monotonic()
@@ -90,19 +92,7 @@ def _train(
             observe(step, metrics)
 
     try:
-        result = train(
-            job.net,
-            job.data,
-            loss=job.loss,
-            optimizer=job.optimizer,
-            schedule=job.schedule,
-            recipe=job.recipe,
-            seed=job.seed,
-            reference=job.reference,
-            directory=journal.directory,
-            resume=resume,
-            observe=everyone,
-        )
+        result = job.train(directory=journal.directory, resume=resume, observe=everyone)
     except KeyboardInterrupt:
         return "interrupted", f"interrupted at step {journal.step}", None
     except PullbackError as error:
@@ -123,6 +113,7 @@ def _begin(journal: Journal, job: Job, overrides: list[str], sweep_run: str | No
         "id": uuid.uuid4().hex,
         "name": name_of(job, overrides),
         "started": _now(),
+        "time": time.time_ns() // 1_000_000,
         "overrides": overrides,
         "options": _options(job.config),
         "providers": _providers(job.config),
@@ -200,10 +191,13 @@ def _keep(job: Job, result: Result, directory: Path) -> None:
 
 
 def _checkpoint_step(directory: Path) -> int:
+    """Where to go on; 0 for a run that did not come as far as its first checkpoint."""
     from pullback import checkpoint
 
     read_run(directory)
-    return int(checkpoint.load(directory / "last.npz")[1]["step"])
+    if not (directory / LAST).is_file():
+        return 0
+    return int(checkpoint.load(directory / LAST)[1]["step"])
 
 
 def _threads(job: Job) -> AbstractContextManager[Any]:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,9 +15,10 @@ from pullback.data import Batches, Data, Part
 from pullback.divergence import first_not_finite
 from pullback.errors import ConfigError
 from pullback.evaluation import Metrics, accuracy, evaluate
+from pullback.meter import Meter
 from pullback.net import Net
 from pullback.options import build
-from pullback.registry import name_of
+from pullback.state import Progress
 from pullback.units import Array, Loss, Optimizer, Schedule, State
 
 Observer = Callable[[int, Metrics], None]  # called with a step and what was measured at it
@@ -64,6 +62,10 @@ class Recipe:
                 raise ValueError(f"{name} must be positive, not {value}")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience must be at least 1, not {self.patience}")
+        for name, words in (("reduction", ("mean", "sum")), ("select", ("last", "best"))):
+            if getattr(self, name) not in words:
+                told = f"{name} must be {' or '.join(words)}, not '{getattr(self, name)}'"
+                raise ValueError(told)
         if not self.l2 >= 0:
             raise ValueError(f"l2 must not be negative, and it is {self.l2}")
 
@@ -88,18 +90,6 @@ class Result:
     metrics: Metrics
     history: list[tuple[int, Metrics]] = field(repr=False)
     verdict: str = ""
-
-
-@dataclass
-class _Progress:
-    """What a checkpoint holds beside θ and the optimizer's state."""
-
-    best_theta: Array
-    step: int = 0
-    best_loss: float = math.inf
-    best_step: int = 0
-    waited: int = 0
-    gradient_difference: float = 0.0
 
 
 def train(
@@ -163,11 +153,10 @@ class _Run:
         self.batches = Batches(self.data.train, self.recipe.batch_size, self.seed)
         self.steps = self.recipe.total(len(self.data.train))
         self.state: State = self.optimizer.init(self.net.theta)
-        self.progress = _Progress(best_theta=self.net.theta.copy())
+        self.progress = Progress(self.net, self.optimizer, self.state)
+        self.meter = Meter()
         self.watched = "validation_loss" if len(self.data.validation) else "train_loss"
         self.history: list[tuple[int, Metrics]] = []
-        self.seconds: list[float] = []
-        self.peak_bytes = 0
 
     def go(self) -> Result:
         """Steps until the last, until patience ends, or until a number is not finite."""
@@ -176,11 +165,9 @@ class _Run:
             step = progress.step
             if step % recipe.checkpoint_every == 0 and step > 0:
                 self.save()
-            with self.first_step_measured():
-                started = time.perf_counter()
+            with self.meter.gradient():
                 rows, x, target = self.batches.at(step)
                 value, y = self.net.value_and_gradient(x, target, self.loss, recipe.reduction)
-                spent = time.perf_counter() - started
             if not math.isfinite(value):
                 return self.not_finite(rows, x, target, value)
             measured = {"train_loss": value}
@@ -189,13 +176,12 @@ class _Run:
                 measured |= self.evaluate(x, y, target) | {"learning_rate": rate}
                 if self.out_of_patience(step, measured):
                     return self.end("stopped")
-            started = time.perf_counter()
-            norm = self.add_penalty_and_clip()
-            if not math.isfinite(norm):
-                return self.not_finite(rows, x, target, value)
-            theta, state = self.net.theta, self.state
-            self.optimizer.step(theta, self.net.gradient, state, rate, out=(theta, state))
-            self.seconds.append(spent + time.perf_counter() - started)
+            with self.meter.update():
+                norm = self.add_penalty_and_clip()
+                if not math.isfinite(norm):
+                    return self.not_finite(rows, x, target, value)
+                theta, state = self.net.theta, self.state
+                self.optimizer.step(theta, self.net.gradient, state, rate, out=(theta, state))
             self.record(step, measured | {"gradient_norm": norm})
             progress.step += 1
         return self.end("finished")
@@ -244,9 +230,7 @@ class _Run:
         """Note the best so far; true when ``patience`` evaluations have brought nothing better."""
         progress = self.progress
         if measured[self.watched] < progress.best_loss:
-            progress.best_loss, progress.best_step = measured[self.watched], step
-            progress.waited = 0
-            progress.best_theta[...] = self.net.theta
+            progress.keep_best(measured[self.watched], step)
             return False
         progress.waited += 1
         return self.recipe.patience is not None and progress.waited >= self.recipe.patience
@@ -262,8 +246,7 @@ class _Run:
             "validation", self.data.validation
         )
         if last[self.watched] < progress.best_loss:
-            progress.best_loss, progress.best_step = last[self.watched], progress.step
-            progress.best_theta[...] = self.net.theta
+            progress.keep_best(last[self.watched], progress.step)
         self.record(progress.step, last)
         self.save()
         if self.recipe.select == "best":
@@ -274,13 +257,7 @@ class _Run:
         last |= {f"best_{self.watched}": progress.best_loss, "best_step": progress.best_step}
         if self.reference is not None:
             last["gradient_difference"] = progress.gradient_difference
-        return Result(status, progress.step, last | self.costs(), self.history)
-
-    def costs(self) -> Metrics:
-        # The first step fills the buffers and is measured for memory, which takes time.
-        seconds = self.seconds[1:] or self.seconds
-        costs: Metrics = {"step_peak_bytes": float(self.peak_bytes)} if self.peak_bytes else {}
-        return costs | ({"step_seconds": float(np.median(seconds))} if seconds else {})
+        return Result(status, progress.step, last | self.meter.costs(), self.history)
 
     def not_finite(self, rows: Array | None, x: Array, target: Array, value: float) -> Result:
         step = self.progress.step
@@ -292,69 +269,14 @@ class _Run:
             arrays = {"x": x, "target": target, "rows": taken, "theta": self.net.theta}
             checkpoint.save(path, arrays, {"step": step, "loss": repr(value), "verdict": where})
             verdict += f"; the batch and θ are in {path}"
-        metrics = {"train_loss": value} | self.costs()
+        metrics = {"train_loss": value} | self.meter.costs()
         return Result("not finite", step, metrics, self.history, verdict)
 
-    @contextmanager
-    def first_step_measured(self) -> Iterator[None]:
-        """Take the most memory that the first step holds at once, its buffers included."""
-        if self.seconds or tracemalloc.is_tracing():
-            yield
-            return
-        tracemalloc.start()
-        try:
-            yield
-            self.peak_bytes = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-
     def save(self) -> None:
-        if self.directory is None:
-            return
-        progress, net = self.progress, self.net
-        facts = {
-            "layout": self.layout(),
-            "step": progress.step,
-            "best_loss": progress.best_loss,
-            "best_step": progress.best_step,
-            "waited": progress.waited,
-            "gradient_difference": progress.gradient_difference,
-        }
-        state = {f"state.{key}": value for key, value in self.state.items()}
-        arrays = {"theta": net.theta, "best_theta": progress.best_theta, **state}
-        checkpoint.save(self.directory / "last.npz", arrays, facts)
-        best = facts | {"step": progress.best_step}
-        checkpoint.save(self.directory / "best.npz", {"theta": progress.best_theta}, best)
-
-    def layout(self) -> dict[str, Any]:
-        shapes = {
-            f"{name}.{key}": list(value.shape)
-            for name, params in self.net.params.items()
-            for key, value in params.items()
-        }
-        return {
-            "parameters": shapes,
-            "dtype": str(self.net.dtype),
-            "optimizer": name_of(self.optimizer),
-        }
+        if self.directory is not None:
+            self.progress.save(self.directory)
 
     def restore(self) -> None:
         if self.directory is None:
             raise ConfigError("to resume, name the directory of the checkpoint")
-        arrays, facts = checkpoint.load(self.directory / "last.npz")
-        if facts["layout"] != self.layout():
-            raise ConfigError(
-                f"the checkpoint in {self.directory} is of another network or optimizer: it has "
-                f"{facts['layout']}, this run has {self.layout()}"
-            )
-        self.net.theta[...] = arrays["theta"]
-        for key, value in self.state.items():
-            value[...] = arrays[f"state.{key}"]
-        self.progress = _Progress(
-            arrays["best_theta"],
-            facts["step"],
-            facts["best_loss"],
-            facts["best_step"],
-            facts["waited"],
-            facts["gradient_difference"],
-        )
+        self.progress.restore(self.directory)

@@ -58,6 +58,8 @@ class Loss(Protocol):
 
     ``example_weights(target) -> (..., N)`` is optional: what each example counts for in that mean
     (1 if it is absent). The mean is then Σℓ / Σweights, as PyTorch has it for labels.
+    ``targets = "classes"``, a class attribute, is optional: the loss takes labels, or rows of
+    probabilities, and no numbers to be predicted.
     """
 
     @property

@@ -23,6 +23,8 @@ class ClassTargets:
     outside 0 … 1.
     """
 
+    targets = "classes"
+
     weight: tuple[float, ...] = ()
     ignore_index: int = -100
     label_smoothing: float = 0.0

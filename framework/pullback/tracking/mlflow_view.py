@@ -6,6 +6,7 @@ of at most a thousand; publishing again adds what is new, and nothing twice.
 
 from __future__ import annotations
 
+import getpass
 import json
 import logging
 import math
@@ -19,6 +20,9 @@ from pullback.tracking.journal import CONFIG, read_end, read_metrics, read_run, 
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+# Or its UI opens among traces and judges.
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 STATE = "mlflow.json"  # in a run directory: which run of MLflow this is, and how much it has
 METRICS_AT_ONCE, PARAMS_AT_ONCE, VALUE_LENGTH = 1000, 100, 6000
@@ -73,7 +77,7 @@ class View:
         found = client.get_experiment_by_name(self.experiment)
         if found is None:
             try:
-                return client.create_experiment(self.experiment, self._artifacts())
+                return client.create_experiment(self.experiment, self._artifacts(), _KIND)
             except MlflowException:  # another process made it meanwhile
                 found = client.get_experiment_by_name(self.experiment)
         if found is None:
@@ -124,9 +128,9 @@ class View:
         self._log(run_id, batch)
         self._save_state(directory, state | {"lines": lines})
         end = read_end(directory)
-        if end is not None and not state["ended"]:
+        if end is not None and state["ended"] != end["time"]:  # a resumed run ends once more
             self._finish(directory, run_id, end)
-            self._save_state(directory, state | {"lines": lines, "ended": True})
+            self._save_state(directory, state | {"lines": lines, "ended": end["time"]})
         return str(run_id)
 
     def _log(self, run_id: str, batch: list[Any]) -> None:
@@ -140,7 +144,7 @@ class View:
             state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             if state["uri"] == self.uri:
                 return state
-        state = {"uri": self.uri, "run_id": self._create(directory), "lines": 0, "ended": False}
+        state = {"uri": self.uri, "run_id": self._create(directory), "lines": 0, "ended": None}
         self._save_state(directory, state)
         return state
 
@@ -155,13 +159,17 @@ class View:
             "pullback.id": facts["id"],
             "pullback.directory": str(directory),
             "mlflow.source.name": "pullback train",
+            "mlflow.source.type": "LOCAL",
+            "mlflow.user": getpass.getuser(),
             **{f"version.{key}": str(value) for key, value in environment.items() if value},
         }
         if environment.get("git"):
             tags["mlflow.source.git.commit"] = environment["git"].removesuffix("-dirty")
         if facts.get("sweep_run"):
             tags["mlflow.parentRunId"] = facts["sweep_run"]
-        run = self.client.create_run(self.experiment_id, run_name=facts["name"], tags=tags)
+        run = self.client.create_run(
+            self.experiment_id, run_name=facts["name"], tags=tags, start_time=facts["time"]
+        )
         run_id = str(run.info.run_id)
         self._params(run_id, facts["options"])
         self._dataset(run_id, facts["data"])

@@ -57,7 +57,7 @@ def decision_boundary(net: Net, data: Data, title: str, path: Path) -> None:
     made, axes = figure(title, 5.6, 5)
     x = data.train.x * data.scale + data.mean
     low, high = x.min(axis=0), x.max(axis=0)
-    margin = 0.08 * (high - low)
+    margin = 0.08 * np.where(high > low, high - low, 1)
     across, up = (np.linspace(low[i] - margin[i], high[i] + margin[i], 240) for i in range(2))
     grid = np.stack(np.meshgrid(across, up), axis=-1)
     labels = net(data.standardise(grid.reshape(-1, 2))).argmax(axis=-1).reshape(grid.shape[:2])
