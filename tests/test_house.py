@@ -15,14 +15,15 @@ FRAMEWORK = ROOT / "framework" / "pullback"
 # A module may import from the lines above its own; a folder stands for all that is in it.
 FLOORS = [
     ["errors", "units"],
-    ["registry", "checkpoint", "data"],
+    ["registry", "checkpoint", "data", "refusals"],
     ["options"],
     ["net", "listing"],
     ["divergence", "evaluation", "state"],
     ["meter"],
     ["training"],
     ["job", "config", "tracking"],
-    ["run", "compare", "preflight", "progress"],
+    ["run", "compare", "explained", "progress"],
+    ["preflight"],
     ["report"],
     ["app"],
     ["completion"],
@@ -31,7 +32,7 @@ FLOORS = [
 ]
 
 # Where a library may be imported at all, and whether at the top or only where it is used.
-HYDRA = {"config", "preflight", "app"}
+HYDRA = {"config", "explained", "preflight", "app"}
 MLFLOW = {"tracking"}
 HEAVY = {
     "mlflow",
@@ -45,7 +46,7 @@ HEAVY = {
     "numba",
 }
 CORE = {"errors", "units", "registry", "checkpoint", "data", "options", "net", "divergence"}
-CORE |= {"evaluation", "meter", "state", "training", "job", "run", "tracking"}
+CORE |= {"refusals", "evaluation", "meter", "state", "training", "job", "run", "tracking"}
 CORE |= {"cli", "listing", "completion"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import sys
 import uuid
 from datetime import datetime
@@ -19,10 +20,10 @@ from omegaconf import DictConfig, OmegaConf
 from pullback import config, registry, report
 from pullback.errors import ConfigError
 from pullback.job import build_job
-from pullback.preflight import Plan, plan, quoted
+from pullback.preflight import Plan, look, parse, plan, quoted
 from pullback.progress import Screen
 from pullback.run import Outcome, execute, view_of
-from pullback.tracking.journal import write_whole
+from pullback.tracking.journal import RUN, write_whole
 from pullback.tracking.mlflow_view import View
 
 SWEEP = "sweep.json"
@@ -36,19 +37,40 @@ _outcomes: list[Outcome] = []
 
 def main(argv: list[str]) -> int:
     """Run ``pullback train ARGV``; the exit status is 1 where a run failed."""
-    args = get_args_parser().parse_args(argv)
+    args = get_args_parser().parse_intermixed_args(argv)
+    argv = [word for word in argv if word not in args.overrides] + args.overrides
     references = _plugins(args.overrides)
     for reference in references:
         registry.load_plugin(reference)
     config.install(references)
-    if args.help or args.hydra_help or args.cfg or args.info or args.shell_completion:
+    if args.shell_completion:
+        if not re.fullmatch(r"(query|install|uninstall)=(bash|zsh|fish)", " ".join(args.overrides)):
+            raise ConfigError("takes install=bash, zsh or fish, or uninstall=…", "-sc")
         _hydra(argv)
         return 0
+    for flag in ("config_path", "experimental_rerun"):
+        if getattr(args, flag, None) is not None:
+            where = f"--{flag.replace('_', '-')}"
+            raise ConfigError("is not taken here; --config-dir adds a folder of configs", where)
     if args.config_dir is not None and not Path(args.config_dir).is_dir():
         raise ConfigError(f"there is no folder {args.config_dir}", "--config-dir")
     directory = None if args.config_dir is None else str(Path(args.config_dir).resolve())
-    planned = plan(args.overrides, args.config_name or "train", directory, args.multirun)
+    name = args.config_name or "train"
+    if args.help or args.hydra_help or args.cfg or args.info:
+        look(args.overrides, name, directory)
+        _hydra(argv)
+        return 0
+    planned = plan(args.overrides, name, directory, args.multirun)
+    _refuse_used(planned)
     return _sweep(argv, planned) if planned.multirun else _single(argv)
+
+
+def _refuse_used(planned: Plan) -> None:
+    """A directory holds one run or one sweep: a second would be mixed with it."""
+    part, marker = ("sweep", SWEEP) if planned.multirun else ("run", RUN)
+    directory = Path(planned.hydra[part]["dir"])
+    if (directory / marker).is_file():
+        raise ConfigError(f"there is a {part} in {directory} already", f"hydra.{part}.dir")
 
 
 def _single(argv: list[str]) -> int:
@@ -68,7 +90,7 @@ def _sweep(argv: list[str], planned: Plan) -> int:
     try:
         with Screen(runs=len(planned.jobs)) as _screen:
             _hydra([*argv, f"hydra.sweep.dir={quoted(str(directory))}"])
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # Hydra exits where a launcher fails
         report.sweep(directory, facts, view)
         raise
     return report.sweep(directory, facts, view)
@@ -91,7 +113,7 @@ def _begin_sweep(directory: Path, planned: Plan, view: View | None) -> dict[str,
     if view is not None:
         try:
             told = {"swept": " ".join(planned.swept), "fixed": " ".join(fixed)}
-            facts["mlflow_run"] = view.begin_sweep(directory, name, told)
+            facts["mlflow_run"] = view.begin_sweep(directory.absolute(), name, told)
         except Exception as error:
             report.warn(f"MLflow at {view.uri} cannot be used ({error}); the journals are kept")
     write_whole(directory / SWEEP, json.dumps(facts, indent=1))
@@ -121,7 +143,7 @@ def task(cfg: DictConfig) -> float | None:
     shared["plugins"] = [_absolute(one) for one in shared["plugins"]]
     job = build_job(shared)  # type: ignore[arg-type]  # the keys of a config are strings
     if _screen is not None:
-        _screen.begin(job.recipe.total(len(job.data.train)))
+        _screen.begin(job.steps)
     log.info("begins in %s", directory)
     outcome = execute(
         job,
@@ -140,12 +162,12 @@ def task(cfg: DictConfig) -> float | None:
 
 def _plugins(overrides: list[str]) -> list[str]:
     """The plugins named on the command line: their units have to be known before Hydra composes."""
-    for text in overrides:
-        key, _, value = text.partition("=")
-        if key.lstrip("+") == "plugins":
-            found = OmegaConf.create(f"plugins: {value}").plugins
-            names = [found] if isinstance(found, str) else list(found or [])
-            return [_absolute(one) for one in names]
+    for override in parse(overrides):
+        if override.key_or_group == "plugins":
+            value = override.value()
+            if not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+                raise ConfigError("takes a list of files, as in plugins=[swish.py]", "plugins")
+            return [_absolute(one) for one in value]
     return []
 
 
@@ -165,7 +187,7 @@ def resume(args: argparse.Namespace) -> int:
     assert isinstance(shared, dict)
     job = build_job(shared)  # type: ignore[arg-type]  # the keys of a config are strings
     with Screen(runs=1) as screen:
-        screen.begin(job.recipe.total(len(job.data.train)))
+        screen.begin(job.steps)
         outcome = execute(job, directory, overrides=[], observe=screen.observe, resume=True)
     report.run(outcome)
     return int(outcome.status == "failed")

@@ -12,7 +12,11 @@ from collections.abc import Iterable
 
 
 def query(words: list[str], commands: Iterable[str]) -> int:
-    """Print what the last word of COMP_LINE can become."""
+    """Print what the last word of COMP_LINE can become, or what installs this in a shell."""
+    if not words[1:] or not words[1].startswith("query="):
+        from pullback import app
+
+        return app.main(words)
     line = os.environ.get("COMP_LINE", "")
     behind_train = re.match(r"\s*\S+\s+train\s(.*)", line)
     if behind_train is None:

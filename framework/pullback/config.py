@@ -130,6 +130,9 @@ class PullbackSearchPath(SearchPathPlugin):
     plugins: tuple[str, ...] = ()
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        # Hydra puts the folder of these modules there, whose packages would look like groups.
+        path = search_path.get_path()
+        path[:] = [one for one in path if one.provider != "main"]
         search_path.append("pullback", f"file://{shipped()}")
         search_path.append("registry", f"registry://{';'.join(self.plugins)}")
 

@@ -15,6 +15,7 @@ from pullback.data import Data, Split, prepare
 from pullback.errors import ConfigError, PullbackError
 from pullback.net import Net, loss_and_cotangent
 from pullback.options import build
+from pullback.refusals import forbidden
 from pullback.training import Observer, Recipe, Result, train
 from pullback.units import Loss, Optimizer, Schedule
 
@@ -93,9 +94,11 @@ def build_job(config: Config) -> Job:
     schedule = attempt(lambda: build("schedule", config["schedule"], "schedule"))
     recipe = attempt(lambda: _section(Recipe, config, "training"))
     reference = attempt(lambda: _reference(config, loss))
+    attempt(lambda: _seed(config["seed"]))
     attempt(lambda: _dtype(config["dtype"]))
     attempt(lambda: _threads(config["threads"]))
-    data = None if problems and "dtype" in problems[-1] else attempt(lambda: _data(config))
+    drawn = not any(problem.startswith(("seed:", "dtype:")) for problem in problems)
+    data = attempt(lambda: _data(config)) if drawn else None
     net = attempt(lambda: _net(config, data))
     if net is not None and data is not None and loss is not None and recipe is not None:
         attempt(lambda: _fits(net, data, loss))
@@ -103,22 +106,6 @@ def build_job(config: Config) -> Job:
         raise JobError(problems)
     found = (net, data, loss, optimizer, schedule, recipe)
     return Job(config, *found, reference, config["seed"])  # type: ignore[arg-type]  # none is None
-
-
-def forbidden(config: Any, at: str = "") -> list[tuple[str, str]]:
-    """Keys by which a config would import or call something, and why they are refused."""
-    found: list[tuple[str, str]] = []
-    items: list[tuple[Any, Any]] = []
-    if isinstance(config, Mapping):
-        items = list(config.items())
-    elif isinstance(config, list | tuple):
-        items = list(enumerate(config))
-    for key, value in items:
-        here = f"{at}.{key}" if at else str(key)
-        if isinstance(key, str) and (key == "()" or (key[:1] == "_" == key[-1:] and len(key) > 2)):
-            found.append((here, f"'{key}' is refused: a config names units and calls nothing"))
-        found += forbidden(value, here)
-    return found
 
 
 def _plugins(references: list[str]) -> None:
@@ -134,6 +121,11 @@ def _section(cls: type[T], config: Config, key: str) -> T:
         return cls(**config[key])
     except (TypeError, ValueError, ConfigError) as error:
         raise ConfigError(str(error), key) from error
+
+
+def _seed(seed: int) -> None:
+    if seed < 0:
+        raise ConfigError(f"must not be negative, and it is {seed}", "seed")
 
 
 def _dtype(name: str) -> None:

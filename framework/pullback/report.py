@@ -64,7 +64,8 @@ def sweep(directory: Path, facts: Mapping[str, Any], view: View | None) -> int:
         files[1].write_text(summary + "\n", encoding="utf-8")
         picture.draw(runs, files[2])
     for _, one in failed["run"].iterrows():
-        _err.print(f"failed: {one['name']} ({one['directory']})", style="red", markup=False)
+        told = f"failed: {one['name']} ({one['directory']})"
+        _err.print(told, style="red", markup=False, soft_wrap=True)
     missing = int(facts["jobs"]) - len(runs)
     if missing > 0:
         warn(f"{missing} of {facts['jobs']} jobs did not begin")

@@ -69,7 +69,7 @@ def execute(
             _keep(job, result, directory)
         facts = {
             "ended": _now(),
-            "time": time.time_ns() // 1_000_000,
+            "time": journal.time,
             "seconds": time.monotonic() - started,
             "steps": journal.step,
             "metrics": metrics,
@@ -87,6 +87,8 @@ def _train(
 ) -> tuple[Status, str, Result | None]:
     def everyone(step: int, metrics: Metrics) -> None:
         journal.observe(step, metrics)
+        if (step + 1) % job.recipe.checkpoint_every == 0:
+            journal.flush()  # or a crash after the checkpoint that follows would leave a gap
         tracker.perhaps_publish(journal)
         if observe is not None:
             observe(step, metrics)

@@ -29,7 +29,7 @@ class Journal:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.step = 0
+        self.step, self.time = 0, time.time_ns() // 1_000_000
         self._lines: list[str] = []
         self._flushed = time.monotonic()
 
@@ -48,9 +48,8 @@ class Journal:
 
     def observe(self, step: int, metrics: Metrics) -> None:
         """One line: what was measured after so many steps."""
-        self.step = step
-        now = time.time_ns() // 1_000_000
-        self._lines.append(json.dumps({"step": step, "time": now, **metrics}))
+        self.step, self.time = step, time.time_ns() // 1_000_000
+        self._lines.append(json.dumps({"step": step, "time": self.time, **metrics}))
         due = time.monotonic() - self._flushed > _SECONDS_AT_ONCE
         if due or len(self._lines) >= _LINES_AT_ONCE:
             self.flush()
