@@ -28,13 +28,13 @@ class Screen:
             TimeRemainingColumn(),
             console=self.console,
             transient=True,
-            disable=not self.console.is_terminal,
         )
         self._all = self._bars.add_task("runs", total=runs, loss="", visible=runs > 1)
         self._one = self._bars.add_task("steps", total=None, loss="", visible=False)
 
     def __enter__(self) -> Screen:
-        self._bars.start()
+        if self.console.is_terminal:
+            self._bars.start()
         return self
 
     def __exit__(
@@ -43,7 +43,8 @@ class Screen:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bars.stop()
+        if self.console.is_terminal:
+            self._bars.stop()
 
     def begin(self, steps: int) -> None:
         self._bars.reset(self._one, total=steps, visible=True, loss="")
