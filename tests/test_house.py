@@ -22,7 +22,8 @@ FLOORS = [
     ["meter"],
     ["training"],
     ["job", "config", "tracking"],
-    ["run", "compare", "explained", "progress"],
+    ["facts", "compare", "explained", "progress"],
+    ["run"],
     ["preflight"],
     ["report"],
     ["app"],
@@ -46,7 +47,7 @@ HEAVY = {
     "numba",
 }
 CORE = {"errors", "units", "registry", "checkpoint", "data", "options", "net", "divergence"}
-CORE |= {"refusals", "evaluation", "meter", "state", "training", "job", "run", "tracking"}
+CORE |= {"facts", "refusals", "evaluation", "meter", "state", "training", "job", "run", "tracking"}
 CORE |= {"cli", "listing", "completion"}
 
 

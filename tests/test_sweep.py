@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 
 from pullback import Net, Recipe, Split, build, cli, prepare, train
 from pullback import checkpoint as checkpoints
-from pullback.run import flatten
+from pullback.facts import flatten
 from pullback.tracking.journal import read_end, read_metrics, read_run
 
 pytestmark = pytest.mark.filterwarnings(

@@ -22,9 +22,10 @@ from pullback.errors import ConfigError
 from pullback.job import build_job
 from pullback.preflight import Plan, look, parse, plan, quoted
 from pullback.progress import Screen
-from pullback.run import Outcome, execute, view_of
+from pullback.run import Outcome, execute
 from pullback.tracking.journal import RUN, write_whole
 from pullback.tracking.mlflow_view import View
+from pullback.tracking.tracker import view_of
 
 SWEEP = "sweep.json"
 
@@ -155,6 +156,8 @@ def task(cfg: DictConfig) -> float | None:
     log.info("%s: %s", outcome.status, report.one_line(outcome))
     if _screen is not None:
         _screen.end(outcome.name, f"{outcome.status}: {report.one_line(outcome)}")
+        if _screen.runs > 1:  # a single run's problems are told with its result
+            report.warn_of(outcome.problems)
     _outcomes.append(outcome)
     metrics = outcome.metrics
     return metrics.get("best_validation_loss", metrics.get("train_loss"))

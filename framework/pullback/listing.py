@@ -63,7 +63,7 @@ def _print(units: list[dict[str, Any]]) -> None:
         console.print(f"[bold underline]{kind}[/]")
         for unit in (unit for unit in units if unit["kind"] == kind):
             head = Text(f"  {unit['name']}", "bold").append("   ")
-            if unit.get("family", unit["name"]) != unit["name"]:
+            if "family" in unit:
                 head.append(f"family {unit['family']} · ", "not bold dim")
             console.print(head.append(unit["provider"], "not bold dim"))
             for text, style in (

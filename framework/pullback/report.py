@@ -19,6 +19,11 @@ def warn(text: str) -> None:
     _err.print(f"warning: {text}", style="yellow", soft_wrap=True, markup=False)
 
 
+def warn_of(problems: list[str]) -> None:
+    for problem in problems:
+        warn(problem)
+
+
 def one_line(outcome: Outcome) -> str:
     """How a run ended, in a few figures."""
     if outcome.status == "failed":
@@ -41,9 +46,8 @@ def run(outcome: Outcome) -> None:
     _out.print(f"{outcome.name}: {told}", markup=False, soft_wrap=True)
     if outcome.status == "stopped":
         _out.print("stopped early: the validation loss had not fallen for a while", markup=False)
-    if outcome.tracker.problem:
-        warn(outcome.tracker.problem)
-    _where(outcome.directory, outcome.tracker.view)
+    warn_of(outcome.problems)
+    _where(outcome.directory, outcome.view)
 
 
 def sweep(directory: Path, facts: Mapping[str, Any], view: View | None) -> int:

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from pullback.errors import ConfigError
 from pullback.evaluation import Metrics
@@ -20,18 +20,14 @@ Status = Literal["finished", "stopped", "failed", "interrupted"]
 
 RUN, METRICS, END, CONFIG = "run.json", "metrics.jsonl", "end.json", "config.yaml"
 
-_LINES_AT_ONCE = 1000
-_SECONDS_AT_ONCE = 1.0
-
 
 class Journal:
-    """Writes a run directory. Lines are kept back for up to a second, or a thousand of them."""
+    """Writes a run directory; a line is with the system as soon as it is measured."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.step, self.time = 0, time.time_ns() // 1_000_000
-        self._lines: list[str] = []
-        self._flushed = time.monotonic()
+        self.step, self.time = 0, milliseconds()
+        self._file: TextIO | None = None
 
     def begin(self, facts: Mapping[str, Any], config: str) -> None:
         """The first entry: the facts of the run, and its resolved config as YAML."""
@@ -48,23 +44,26 @@ class Journal:
 
     def observe(self, step: int, metrics: Metrics) -> None:
         """One line: what was measured after so many steps."""
-        self.step, self.time = step, time.time_ns() // 1_000_000
-        self._lines.append(json.dumps({"step": step, "time": self.time, **metrics}))
-        due = time.monotonic() - self._flushed > _SECONDS_AT_ONCE
-        if due or len(self._lines) >= _LINES_AT_ONCE:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._lines:
-            with (self.directory / METRICS).open("a", encoding="utf-8") as file:
-                file.write("\n".join(self._lines) + "\n")
-        self._lines.clear()
-        self._flushed = time.monotonic()
+        if self._file is None:
+            self._file = (self.directory / METRICS).open("a", buffering=1, encoding="utf-8")
+        self.step, self.time = step, milliseconds()
+        self._file.write(json.dumps({"step": step, "time": self.time, **metrics}) + "\n")
 
     def end(self, status: Status, facts: Mapping[str, Any]) -> None:
         """The last entry, the marker that says how the run ended."""
-        self.flush()
+        self.close()
         write_whole(self.directory / END, json.dumps({"status": status, **facts}, indent=1))
+
+    def close(self) -> None:
+        """Let go of the file; another line opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def milliseconds() -> int:
+    """Now, since 1970, as MLflow counts."""
+    return time.time_ns() // 1_000_000
 
 
 def write_whole(path: Path, text: str) -> None:

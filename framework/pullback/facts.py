@@ -1,0 +1,83 @@
+"""What is written of a run before its first step: everything that its result depends on."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pullback import registry
+from pullback.job import Config, Job
+from pullback.tracking.environment import environment
+from pullback.tracking.journal import milliseconds
+
+
+def facts_of(job: Job, overrides: list[str], sweep_run: str | None) -> dict[str, Any]:
+    """The entry of a run, as JSON values; ``sweep_run`` is MLflow's id of the parent."""
+    return {
+        "id": uuid.uuid4().hex,
+        "name": name_of(job, overrides),
+        "started": now(),
+        "time": milliseconds(),
+        "overrides": overrides,
+        "options": _options(job.config),
+        "providers": _providers(job.config),
+        "environment": environment(),
+        "data": _data(job),
+        "parameters": int(job.net.theta.size),
+        "tracking": dict(job.config["tracking"]),
+        "sweep_run": sweep_run,
+    }
+
+
+def name_of(job: Job, overrides: list[str]) -> str:
+    """What tells a run from its neighbours: what was overridden, or what it trains."""
+    config = job.config
+    said = f"{config['loss']['name']} on {config['dataset']['name']}, seed {config['seed']}"
+    return " ".join(overrides) or said
+
+
+def now() -> str:
+    """The time of day with its zone, as people and programs read it."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _options(config: Config) -> dict[str, Any]:
+    """Every option that can change the result, by its dotted key."""
+    return flatten({k: v for k, v in config.items() if k not in ("tracking", "plugins")})
+
+
+def _data(job: Job) -> dict[str, Any]:
+    data = job.data
+    return {
+        "name": job.config["dataset"]["name"],
+        "source": dict(job.config["dataset"]),
+        "digest": data.digest,
+        "train": len(data.train),
+        "validation": len(data.validation),
+        "test": len(data.test),
+        "inputs": list(data.inputs),
+        "outputs": data.outputs,
+    }
+
+
+def _providers(config: Config) -> dict[str, str]:
+    """Who provides each unit of the config, with its version."""
+    named = {key: config[key]["name"] for key in ("loss", "optimizer", "schedule", "dataset")}
+    found = {key: registry.entry(key, name).provider for key, name in named.items()}
+    for stage, spec in config["net"].items():
+        name = spec if isinstance(spec, str) else spec["name"]
+        found[f"net.{stage}"] = registry.entry("layer", name).provider
+    return found
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested options by dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
