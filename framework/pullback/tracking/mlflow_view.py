@@ -58,6 +58,8 @@ class View:
             # A server that does not answer must not hold up a run for minutes.
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+            # Its lines for every run would stand between ours; the last line says where to look.
+            os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
             from mlflow import MlflowClient
 
             for noisy in ("mlflow", "alembic"):
@@ -94,7 +96,8 @@ class View:
     def how_to_open(self) -> str:
         """The command, or the address, that shows this store in MLflow's UI."""
         if not self.uri.startswith("sqlite:///"):
-            return self.uri
+            there = f"/#/experiments/{self._experiment_id}" if self._experiment_id else ""
+            return f"{self.uri}{there}"
         database = Path(self.uri.removeprefix("sqlite:///"))
         shown = database.name if database.parent == Path.cwd() else f"/{database}"
         return f"mlflow ui --backend-store-uri sqlite:///{shown.replace('//', '/')}"
