@@ -209,6 +209,11 @@ class _Run:
             measured["gradient_difference"] = self.gradient_difference(x, target)
         return measured
 
+    def of_known_parts(self) -> Metrics:
+        """At the θ of now, on all that training may look at."""
+        train = self.of_part("train", self.data.train)
+        return train | self.of_part("validation", self.data.validation)
+
     def of_part(self, name: str, part: Part) -> Metrics:
         if not len(part):
             return {}
@@ -242,17 +247,14 @@ class _Run:
 
     def end(self, status: Literal["finished", "stopped"]) -> Result:
         progress = self.progress
-        last = self.of_part("train", self.data.train) | self.of_part(
-            "validation", self.data.validation
-        )
+        last = self.of_known_parts()
         if last[self.watched] < progress.best_loss:
             progress.keep_best(last[self.watched], progress.step)
         self.record(progress.step, last)
         self.save()
         if self.recipe.select == "best":
             self.net.theta[...] = progress.best_theta
-            last = self.of_part("train", self.data.train)
-            last |= self.of_part("validation", self.data.validation)
+            last = self.of_known_parts()
         last |= self.of_part("test", self.data.test)
         last |= {f"best_{self.watched}": progress.best_loss, "best_step": progress.best_step}
         if self.reference is not None:
