@@ -108,7 +108,9 @@ def build_job(config: Config) -> Job:
     return Job(config, *found, reference, config["seed"])  # type: ignore[arg-type]  # none is None
 
 
-def _plugins(references: list[str]) -> None:
+def _plugins(references: Any) -> None:
+    if not (isinstance(references, list) and all(isinstance(one, str) for one in references)):
+        raise ConfigError("takes a list of files, as in plugins=[swish.py]", "plugins")
     for reference in references:
         try:
             registry.load_plugin(reference)

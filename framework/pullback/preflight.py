@@ -69,10 +69,14 @@ def _jobs(parsed: list[Override], hydra: DictConfig) -> list[list[str]]:
     """The grid as Hydra's basic sweeper will make it; the shared part alone for another sweeper."""
     if not hydra["sweeper"]["_target_"].endswith(".BasicSweeper"):
         return [[_text(one) for one in parsed if not one.is_sweep_override()]]
-    extra = parse([f"{key}={value}" for key, value in (hydra["sweeper"]["params"] or {}).items()])
     mine = [one for one in parsed if not one.is_hydra_override()]
     rest = [_text(one) for one in parsed if one.is_hydra_override()]
-    (grid,) = BasicSweeper.split_arguments([*extra, *mine], None)
+    try:
+        params = (hydra["sweeper"]["params"] or {}).items()
+        extra = parse([f"{key}={value}" for key, value in params])
+        (grid,) = BasicSweeper.split_arguments([*extra, *mine], None)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explained(error) from error
     return [[*rest, *job] for job in grid]
 
 
@@ -124,12 +128,15 @@ def _compose(name: str, overrides: list[str]) -> tuple[Mapping[str, Any], DictCo
         OmegaConf.set_struct(config, False)
         del config["hydra"]
         shared = OmegaConf.to_container(config, resolve=True)
+        for key in ("mode", "run.dir", "sweep.dir"):  # what is read of it later has to resolve
+            OmegaConf.select(hydra, key)
     except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
         raise explained(error) from error
     except Exception as error:
         mark = getattr(error, "problem_mark", None)  # of PyYAML, which is OmegaConf's to import
-        if mark is None:
-            raise
+        if mark is None:  # a value of a kind that Hydra did not think of
+            told = f"Hydra cannot compose this ({type(error).__name__}: {error})".splitlines()[0]
+            raise ConfigError(told, " ".join(overrides)) from error
         where = f"{mark.name}, line {mark.line + 1}"
         raise ConfigError(f"this is not YAML: {getattr(error, 'problem', '')}", where) from error
     return cast("Mapping[str, Any]", shared), hydra
