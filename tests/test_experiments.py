@@ -8,7 +8,8 @@ from hydra import compose, initialize
 from omegaconf import OmegaConf
 from threadpoolctl import threadpool_limits
 
-from pullback import config, train
+from pullback import train
+from pullback.app import config
 from pullback.job import Job, build_job
 from pullback.training import Result
 

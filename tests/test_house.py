@@ -21,19 +21,16 @@ FLOORS = [
     ["divergence", "evaluation", "state"],
     ["meter"],
     ["training"],
-    ["job", "config", "tracking"],
-    ["facts", "compare", "explained", "progress"],
+    ["job", "tracking"],
+    ["facts", "compare"],
     ["run"],
-    ["preflight"],
-    ["report"],
     ["app"],
-    ["completion"],
     ["cli"],
     ["__main__", "__init__"],
 ]
 
 # Where a library may be imported at all, and whether at the top or only where it is used.
-HYDRA = {"config", "explained", "preflight", "app"}
+HYDRA = {"app"}
 MLFLOW = {"tracking"}
 HEAVY = {
     "mlflow",
@@ -48,7 +45,7 @@ HEAVY = {
 }
 CORE = {"errors", "units", "registry", "checkpoint", "data", "options", "net", "divergence"}
 CORE |= {"facts", "refusals", "evaluation", "meter", "state", "training", "job", "run", "tracking"}
-CORE |= {"cli", "listing", "completion"}
+CORE |= {"cli", "listing"}
 
 
 def modules() -> dict[str, Path]:

@@ -90,7 +90,7 @@ def test_what_was_installed_is_a_wheel_and_whole(fresh, tmp_path):
     copy, _ = fresh
     python = copy / ".venv" / "bin" / "python"
     where = "import pullback, pullback_basics; print(pullback.__path__[0]); "
-    where += "from pullback.config import shipped; print(shipped())"
+    where += "from pullback.app.config import shipped; print(shipped())"
     found = subprocess.run(
         [python, "-c", where], cwd=tmp_path, capture_output=True, text=True, env=environment(),
         check=True,

@@ -52,11 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     if words[:1] == ["train"]:  # Hydra has its own parser
-        from pullback import app
+        from pullback.app import train
 
-        return app.main(words[1:])
+        return train.main(words[1:])
     if words[:1] in (["-sc"], ["--shell-completion"]):  # what Hydra's completion script calls
-        from pullback import completion
+        from pullback.app import completion
 
         return completion.query(words, COMMANDS)
     args = _parser(words[0] if words else "").parse_args(words)
@@ -69,9 +69,9 @@ def _run(words: list[str]) -> int:
         _parser("").print_help()
         return 0
     if args.command == "resume":
-        from pullback import app
+        from pullback.app import train
 
-        return app.resume(args)
+        return train.resume(args)
     return int(importlib.import_module(_MODULES[args.command]).run(args))
 
 

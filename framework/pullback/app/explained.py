@@ -9,7 +9,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from pullback import registry
-from pullback.config import GROUPS
+from pullback.app.config import GROUPS
 from pullback.errors import ConfigError, PullbackError, nearest
 
 

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 def query(words: list[str], commands: Iterable[str]) -> int:
     """Print what the last word of COMP_LINE can become, or what installs this in a shell."""
     if not words[1:] or not words[1].startswith("query="):
-        from pullback import app
+        from pullback.app import train
 
-        return app.main(words)
+        return train.main(words)
     line = os.environ.get("COMP_LINE", "")
     behind_train = re.match(r"\s*\S+\s+train\s(.*)", line)
     if behind_train is None:
@@ -26,6 +26,6 @@ def query(words: list[str], commands: Iterable[str]) -> int:
         print(" ".join(name for name in commands if name.startswith("".join(begun))))
         return 0
     os.environ["COMP_LINE"] = f"pullback {behind_train[1]}"
-    from pullback import app
+    from pullback.app import train
 
-    return app.main(words)
+    return train.main(words)

@@ -17,11 +17,12 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from pullback import config, registry, report
+from pullback import registry
+from pullback.app import config, report
+from pullback.app.preflight import Plan, look, parse, plan, quoted
+from pullback.app.progress import Screen
 from pullback.errors import ConfigError
 from pullback.job import build_job
-from pullback.preflight import Plan, look, parse, plan, quoted
-from pullback.progress import Screen
 from pullback.run import Outcome, execute
 from pullback.tracking.journal import RUN, write_whole
 from pullback.tracking.mlflow_view import View

@@ -15,8 +15,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pullback.app.explained import explained
 from pullback.errors import ConfigError, PullbackError
-from pullback.explained import explained
 from pullback.job import JobError, build_job
 from pullback.refusals import refuse_calls
 

@@ -60,8 +60,8 @@ def root_schema() -> Any:
 
 def shipped() -> Path:
     """The folder of shipped configs: in the package when installed, at the root of a checkout."""
-    installed = Path(__file__).parent / "conf"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "conf"
+    installed = Path(__file__).parents[1] / "conf"
+    return installed if installed.is_dir() else Path(__file__).parents[3] / "conf"
 
 
 class RegistrySource(ConfigSource):
