@@ -561,7 +561,7 @@ def test_hydras_own_choices_of_a_log_are_taken(pullback, tmp_path):
     done = pullback("train", *QUICK, "hydra.run.dir=quiet")
     assert (done.returncode, done.stderr) == (0, "")
     log = (tmp_path / "quiet" / "train.log").read_text()
-    assert re.search(r"\[pullback\.app\]\[INFO\] - finished: test loss", log)
+    assert re.search(r"\[pullback\.app\.train\]\[INFO\] - finished: test loss", log)
     assert "INFO" not in done.stdout
 
     done = pullback("train", *QUICK, "hydra.run.dir=loud", "hydra/job_logging=stdout")

@@ -340,7 +340,9 @@ def test_a_column_without_a_name_may_be_left_out(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["t.csv.gz", "t.parquet", "t.npz"])
-@pytest.mark.parametrize("content", [b"not what it says", gzip.compress(b"a,y\n" * 99, mtime=0)[:-20]])
+@pytest.mark.parametrize(
+    "content", [b"not what it says", gzip.compress(b"a,y\n" * 99, mtime=0)[:-20]]
+)
 def test_files_that_are_not_what_they_are_called(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content)
