@@ -41,23 +41,10 @@ def main(argv: list[str]) -> int:
     """Run ``pullback train ARGV``; the exit status is 1 where a run failed."""
     args = get_args_parser().parse_intermixed_args(argv)
     argv = [word for word in argv if word not in args.overrides] + args.overrides
-    references = _plugins(args.overrides)
-    for reference in references:
-        registry.load_plugin(reference)
-    config.install(references)
+    _load_plugins(args.overrides)
     if args.shell_completion:
-        if not re.fullmatch(r"(query|install|uninstall)=(bash|zsh|fish)", " ".join(args.overrides)):
-            raise ConfigError("takes install=bash, zsh or fish, or uninstall=…", "-sc")
-        _hydra(argv)
-        return 0
-    for flag in ("config_path", "experimental_rerun"):
-        if getattr(args, flag, None) is not None:
-            where = f"--{flag.replace('_', '-')}"
-            raise ConfigError("is not taken here; --config-dir adds a folder of configs", where)
-    if args.config_dir is not None and not Path(args.config_dir).is_dir():
-        raise ConfigError(f"there is no folder {args.config_dir}", "--config-dir")
-    directory = None if args.config_dir is None else str(Path(args.config_dir).resolve())
-    name = args.config_name or "train"
+        return _complete(argv, " ".join(args.overrides))
+    directory, name = _config_dir(args), args.config_name or "train"
     if args.help or args.hydra_help or args.cfg or args.info:
         look(args.overrides, name, directory)
         _hydra(argv)
@@ -65,6 +52,34 @@ def main(argv: list[str]) -> int:
     planned = plan(args.overrides, name, directory, args.multirun)
     _refuse_used(planned)
     return _sweep(argv, planned) if planned.multirun else _single(argv)
+
+
+def _load_plugins(overrides: list[str]) -> None:
+    """The units of the plugins on the command line have to be known before Hydra composes."""
+    references = _plugins(overrides)
+    for reference in references:
+        registry.load_plugin(reference)
+    config.install(references)
+
+
+def _complete(argv: list[str], asked: str) -> int:
+    if not re.fullmatch(r"(query|install|uninstall)=(bash|zsh|fish)", asked):
+        raise ConfigError("takes install=bash, zsh or fish, or uninstall=…", "-sc")
+    _hydra(argv)
+    return 0
+
+
+def _config_dir(args: argparse.Namespace) -> str | None:
+    """The folder of the user's own configs; flags that would go round the checks are refused."""
+    for flag in ("config_path", "experimental_rerun"):
+        if getattr(args, flag, None) is not None:
+            where = f"--{flag.replace('_', '-')}"
+            raise ConfigError("is not taken here; --config-dir adds a folder of configs", where)
+    if args.config_dir is None:
+        return None
+    if not Path(args.config_dir).is_dir():
+        raise ConfigError(f"there is no folder {args.config_dir}", "--config-dir")
+    return str(Path(args.config_dir).resolve())
 
 
 def _refuse_used(planned: Plan) -> None:
@@ -165,7 +180,7 @@ def task(cfg: DictConfig) -> float | None:
 
 
 def _plugins(overrides: list[str]) -> list[str]:
-    """The plugins named on the command line: their units have to be known before Hydra composes."""
+    """The plugins that the command line names, by whole paths."""
     for override in parse(overrides):
         if override.key_or_group == "plugins":
             value = override.value()
