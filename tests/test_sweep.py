@@ -701,6 +701,7 @@ def test_a_plugin_file_works_in_a_sweep_and_in_resume(here):
     assert "swish" in done.stdout
     elsewhere = here / "elsewhere"
     elsewhere.mkdir()
+    (directory / "0" / "end.json").unlink()  # as a kill would have left it
     again = pullback(elsewhere, "resume", str(directory / "0"))
     assert again.returncode == 0, again.stderr
     assert read_end(directory / "0")["status"] == "finished"

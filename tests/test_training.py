@@ -273,3 +273,111 @@ def test_units_and_options_that_do_not_fit_are_refused(moons):
     for wrong in ({"steps": 0}, {"clip_norm": -1}, {"patience": 0}, {"l2": -1}, {"batch_size": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Recipe(**wrong)
+
+
+@dataclass(frozen=True)
+class PlainDescent:
+    """An optimizer as a beginner writes it: no ``out``, or one that it does not use."""
+
+    lr: float = 0.5
+
+    def init(self, theta):
+        return {"t": np.zeros((), dtype=np.int64)}
+
+    def step(self, theta, g, state, lr):
+        return theta - lr * g, {"t": state["t"] + 1}
+
+
+@dataclass(frozen=True)
+class DeafDescent(PlainDescent):
+    def step(self, theta, g, state, lr, out=None):
+        return super().step(theta, g, state, lr)
+
+
+@pytest.mark.parametrize("optimizer", [PlainDescent(), DeafDescent()])
+def test_an_optimizer_need_not_write_in_place(moons, optimizer):
+    found, expected = a_net(moons), a_net(moons)
+    train(found, moons, optimizer=optimizer, recipe=Recipe(steps=20))
+    train(expected, moons, optimizer={"name": "sgd", "lr": 0.5}, recipe=Recipe(steps=20))
+    np.testing.assert_allclose(found.theta, expected.theta, rtol=1e-12)
+
+
+def test_a_last_update_that_breaks_the_net_is_told(moons):
+    far = {"name": "sgd", "lr": 1e4}
+    net = a_net(moons)
+    recipe = Recipe(steps=1)
+    result = train(net, moons, loss="cross_entropy_jacobian", optimizer=far, recipe=recipe)
+    assert result.status == "not finite"
+    assert "stopped at step 1" in result.verdict
+
+
+def test_the_loss_that_is_reported_is_a_mean_whatever_the_gradient_is_of(moons):
+    summed = train(a_net(moons), moons, recipe=Recipe(steps=1, reduction="sum")).history
+    mean = train(a_net(moons), moons, recipe=Recipe(steps=1)).history
+    assert summed[0][1]["train_loss"] == pytest.approx(mean[0][1]["train_loss"], rel=1e-12)
+    assert summed[0][1]["gradient_norm"] == pytest.approx(200 * mean[0][1]["gradient_norm"])
+
+
+def test_the_history_is_what_was_measured_and_no_more(moons):
+    result = train(a_net(moons), moons, recipe=Recipe(steps=2))
+    assert set(result.history[-1][1]) == {
+        *("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+    }
+
+
+def test_a_unit_cannot_write_to_the_data_that_others_share(moons):
+    @dataclass(frozen=True)
+    class Writes:
+        def forward(self, x):
+            x *= 0.5
+            return x, None
+
+        def backward(self, residual, dy):
+            return dy
+
+    net = Net({"w": Writes(), **STAGES}, 2, classes=2, dtype="float64")
+    with pytest.raises(RunError, match=r"stage w \(writes\): forward raised ValueError.*read-only"):
+        train(net, moons, recipe=Recipe(steps=1))
+
+
+def test_resuming_twice_with_everything_that_a_checkpoint_holds(moons, tmp_path):
+    """Patience, the best parameters, a reference, a schedule, clipping: killed twice."""
+    options = {
+        "loss": "cross_entropy_fused",
+        "optimizer": {"name": "rmsprop", "momentum": 0.5, "centered": True, "lr": 0.003},
+        "schedule": {"name": "cosine", "warmup": 7},
+        "reference": "cross_entropy_exact",
+        "recipe": Recipe(
+            steps=90, batch_size=48, evaluate_every=4, checkpoint_every=11, patience=30,
+            select="best", clip_norm=0.5, clip_value=0.2, l2=1e-3,
+        ),
+    }  # fmt: skip
+    whole = a_net(moons)
+    expected = train(whole, moons, **options)
+
+    class Killed(Exception):
+        pass
+
+    def kill_at(last):
+        def kill(step, metrics):
+            if step == last:
+                raise Killed
+
+        return kill
+
+    for last, resume in ((40, False), (63, True)):
+        start = a_net(moons, seed=last if resume else 0)
+        with pytest.raises(Killed):
+            train(
+                start, moons, **options, directory=tmp_path, resume=resume,
+                observe=kill_at(last),
+            )  # fmt: skip
+    again = a_net(moons, seed=5)
+    found = train(again, moons, **options, directory=tmp_path, resume=True)
+    assert np.array_equal(again.theta, whole.theta)
+    assert found.status == expected.status
+    for key in expected.metrics.keys() - {"step_seconds", "step_peak_bytes"}:
+        assert found.metrics[key] == expected.metrics[key], key
+    assert expected.metrics["gradient_difference"] == max(
+        m["gradient_difference"] for _, m in expected.history if "gradient_difference" in m
+    )

@@ -196,6 +196,8 @@ def from_arrays(
         t = t.astype(np.int64)
         classes = int(t.max()) + 1
 
+    for array in (x, t):  # the jobs of a sweep share them: no unit may write to its input
+        array.setflags(write=False)
     ends = [n_train, n_train + n_validation]
     parts = zip(np.split(x, ends), np.split(t, ends), strict=True)
     train, validation, test = (Part(*part) for part in parts)

@@ -12,7 +12,7 @@ import numpy as np
 
 from pullback import registry
 from pullback.data import Data, Split, prepare
-from pullback.errors import ConfigError, PullbackError
+from pullback.errors import ConfigError, PullbackError, nearest
 from pullback.net import Net, loss_and_cotangent
 from pullback.options import build
 from pullback.refusals import forbidden
@@ -20,6 +20,10 @@ from pullback.training import Observer, Recipe, Result, train
 from pullback.units import Loss, Optimizer, Schedule
 
 Config = Mapping[str, Any]
+
+_UNITS = ("net", "loss", "optimizer", "schedule", "dataset")
+_SETTINGS = ("seed", "dtype", "reference", "threads", "standardise", "plugins")
+KEYS = frozenset((*_UNITS, *_SETTINGS, "training", "split", "tracking"))
 
 T = TypeVar("T")
 
@@ -86,6 +90,8 @@ def build_job(config: Config) -> Job:
             return None
 
     problems += [f"{key}: {why}" for key, why in forbidden(config)]
+    unknown = [key for key in config if key not in KEYS]
+    problems += [f"{key}: there is no such setting{nearest(key, KEYS)}" for key in unknown]
     if problems:
         raise JobError(problems)
     attempt(lambda: _plugins(config["plugins"]))
@@ -174,6 +180,9 @@ def _data(config: Config) -> Data:
             )
         except ConfigError as error:
             raise ConfigError(str(error), "dataset") from error
+        except Exception as error:
+            told = f"{registry.name_of(dataset)}: load raised {type(error).__name__}: {error}"
+            raise ConfigError(told, "dataset") from error
     return _loaded[key]
 
 
@@ -188,10 +197,17 @@ def _net(config: Config, data: Data | None) -> Net | None:
     )
 
 
+def _has_classes(data: Data) -> bool:
+    """Labels, or rows of probabilities over two classes or more."""
+    rows = data.train.t
+    soft = rows.ndim == 2 and rows.shape[1] > 1 and (rows >= 0).all()
+    return data.classes is not None or bool(soft and np.allclose(rows.sum(axis=1), 1, atol=1e-5))
+
+
 def _fits(net: Net, data: Data, loss: Loss) -> None:
     """The last stage against the targets, and the loss against both, on two rows."""
     last = net.stages[-1]
-    if data.classes is None and getattr(loss, "targets", "") == "classes":
+    if getattr(loss, "targets", "") == "classes" and not _has_classes(data):
         raise ConfigError(
             f"{registry.name_of(loss)} takes labels, and the targets of the data set are numbers; "
             f"loss=mse takes numbers",

@@ -196,6 +196,8 @@ def loss_and_cotangent(
         dy = loss.backward(residual, dl, **options)
     except Exception as error:
         raise _loss_error(loss, "backward", error) from error
+    if not isinstance(dy, np.ndarray):
+        raise RunError(f"{name_of(loss)}: backward returned {type(dy).__name__}, no array")
     if dy.shape != y.shape:
         raise RunError(
             f"{name_of(loss)}: backward returned a gradient of shape {dy.shape} for a prediction "
@@ -223,6 +225,8 @@ def _forward_loss(loss: Loss, y: Array, target: Array) -> tuple[Array, Any]:
         losses, residual = loss.forward(y, target)
     except Exception as error:
         raise _loss_error(loss, "forward", error) from error
+    if not isinstance(losses, np.ndarray | np.generic):
+        raise RunError(f"{name_of(loss)}: forward returned {type(losses).__name__}, no array")
     if losses.shape != y.shape[:-1]:
         raise RunError(
             f"{name_of(loss)}: forward returned shape {losses.shape} for a prediction of shape "
@@ -249,7 +253,7 @@ def _first_values(
     """Each stage's first parameters, and the shapes between stages, told by one row of halves."""
     first: dict[str, dict[str, Array]] = {}
     shapes = [inputs]
-    x = np.full((1, *inputs), 0.5, dtype=dtype)
+    x: Any = np.full((1, *inputs), 0.5, dtype=dtype)
     for name, layer in layers.items():
         rng = np.random.default_rng([seed, _INIT_STREAM, zlib.crc32(name.encode())])
         init = getattr(layer, "init", None)
@@ -265,6 +269,9 @@ def _first_values(
                 f"{name_of(layer)} cannot take an input of shape {('N', *shapes[-1])}: {error}",
                 f"net.{name}",
             ) from error
+        if not isinstance(x, np.ndarray):
+            told = f"{name_of(layer)}: forward returned {type(x).__name__}, no array"
+            raise ConfigError(told, f"net.{name}")
         if x.dtype != dtype:
             raise ConfigError(f"{name_of(layer)} turns {dtype} into {x.dtype}", f"net.{name}")
         shapes.append(x.shape[1:])
@@ -278,6 +285,11 @@ def _flat(first: Mapping[str, Mapping[str, Array]]) -> list[Array]:
 def _take(stage: Stage, result: Any, shape: tuple[int, ...], *, needs_dx: bool) -> Array:
     """dx, with the gradients of the parameters laid into g; every one of the shape of its value."""
     gradients: tuple[Array, ...]
+    if stage.params and not isinstance(result, tuple):
+        raise RunError(
+            f"stage {stage.name} ({stage.unit}): backward returned {type(result).__name__}, and a "
+            f"stage with parameters returns a tuple, dx and a gradient for each parameter"
+        )
     dx, gradients = (result[0], tuple(result[1:])) if stage.params else (result, ())
     if len(gradients) != len(stage.params):
         raise RunError(
@@ -290,6 +302,9 @@ def _take(stage: Stage, result: Any, shape: tuple[int, ...], *, needs_dx: bool) 
         if gradient.shape != view.shape:
             raise _shape_error(stage, f"d{key}", gradient.shape, key, view.shape)
         view[...] = gradient
+    if needs_dx and not isinstance(dx, np.ndarray):
+        told = f"backward returned {type(dx).__name__} for dx, no array"
+        raise RunError(f"stage {stage.name} ({stage.unit}): {told}")
     if needs_dx and dx.shape != shape:
         raise _shape_error(stage, "dx", dx.shape, "x", shape)
     return dx  # type: ignore[no-any-return]

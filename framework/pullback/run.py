@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import PullbackError
+from pullback.errors import ConfigError, PullbackError
 from pullback.evaluation import Metrics
 from pullback.facts import facts_of, name_of, now
 from pullback.job import Config, Job
 from pullback.state import LAST
-from pullback.tracking.journal import Journal, Status, read_metrics, read_run
+from pullback.tracking.journal import Journal, Status, read_end, read_metrics, read_run
 from pullback.tracking.mlflow_view import View
 from pullback.tracking.tracker import Tracker
 from pullback.training import Observer, Result
@@ -54,6 +54,7 @@ def execute(
     journal, tracker = Journal(directory), Tracker(job.config["tracking"], directory)
     with _threads(job):
         if resume:
+            _refuse_other(job, directory)
             resume = (step := _checkpoint_step(directory)) > 0
             journal.reopen(step)
         else:
@@ -77,6 +78,19 @@ def execute(
     problems = [one for one in (problem, tracker.problem) if one]
     name = name_of(job, overrides)
     return Outcome(name, status, directory, metrics, message, problems, tracker.view)
+
+
+def _refuse_other(job: Job, directory: Path) -> None:
+    """A run that ended well is left alone, and one of other data is not gone on with."""
+    end = read_end(directory)
+    if end is not None and end["status"] in ("finished", "stopped"):
+        raise ConfigError(f"{directory} is {end['status']}: there is nothing to go on with")
+    digest = read_run(directory)["data"]["digest"]
+    if digest != job.data.digest:
+        raise ConfigError(
+            f"the data of {directory} had the digest {digest}, and now it is {job.data.digest}: "
+            f"the data set has changed"
+        )
 
 
 def _train(

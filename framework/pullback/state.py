@@ -73,4 +73,5 @@ class Progress:
             "parameters": shapes,
             "dtype": str(self.net.dtype),
             "optimizer": name_of(self.optimizer),
+            "state": sorted(self.state),
         }

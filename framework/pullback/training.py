@@ -16,7 +16,7 @@ from pullback.divergence import first_not_finite
 from pullback.errors import ConfigError
 from pullback.evaluation import Metrics, accuracy, evaluate
 from pullback.meter import Meter
-from pullback.net import Net
+from pullback.net import Net, example_weights, takes
 from pullback.options import build
 from pullback.state import Progress
 from pullback.units import Array, Loss, Optimizer, Schedule, State
@@ -170,7 +170,7 @@ class _Run:
                 value, y = self.net.value_and_gradient(x, target, self.loss, recipe.reduction)
             if not math.isfinite(value):
                 return self.not_finite(rows, x, target, value)
-            measured = {"train_loss": value}
+            measured = {"train_loss": self.mean_loss(value, target)}
             rate = self.optimizer.lr * self.schedule.factor(step, self.steps)
             if step % recipe.evaluate_every == 0:
                 measured |= self.evaluate(x, y, target) | {"learning_rate": rate}
@@ -180,11 +180,30 @@ class _Run:
                 norm = self.add_penalty_and_clip()
                 if not math.isfinite(norm):
                     return self.not_finite(rows, x, target, value)
-                theta, state = self.net.theta, self.state
-                self.optimizer.step(theta, self.net.gradient, state, rate, out=(theta, state))
+                self.update(rate)
             self.record(step, measured | {"gradient_norm": norm})
             progress.step += 1
         return self.end("finished")
+
+    def update(self, rate: float) -> None:
+        """θ, state ← step(θ, g, state, lr), in place where the optimizer can."""
+        theta, state, step = self.net.theta, self.state, self.optimizer.step
+        if takes(type(self.optimizer), "step", "out"):
+            moved, kept = step(theta, self.net.gradient, state, rate, out=(theta, state))
+        else:
+            moved, kept = step(theta, self.net.gradient, state, rate)
+        if moved is not theta:
+            theta[...] = moved
+        if kept is not state:
+            for key, value in kept.items():
+                state[key][...] = value
+
+    def mean_loss(self, value: float, target: Array) -> float:
+        """What is reported, whatever the reduction that the gradient is of."""
+        if self.recipe.reduction == "mean":
+            return value
+        weights = example_weights(self.loss, target)
+        return value / (len(target) if weights is None else float(weights.sum()))
 
     def add_penalty_and_clip(self) -> float:
         """Make ``net.gradient`` that of the objective, and return its norm before clipping."""
@@ -248,6 +267,9 @@ class _Run:
     def end(self, status: Literal["finished", "stopped"]) -> Result:
         progress = self.progress
         last = self.of_known_parts()
+        if not math.isfinite(last["train_loss"]):  # the last update broke it
+            rows, x, target = self.batches.at(progress.step)
+            return self.not_finite(rows, x, target, last["train_loss"])
         if last[self.watched] < progress.best_loss:
             progress.keep_best(last[self.watched], progress.step)
         self.record(progress.step, last)
@@ -255,7 +277,7 @@ class _Run:
         if self.recipe.select == "best":
             self.net.theta[...] = progress.best_theta
             last = self.of_known_parts()
-        last |= self.of_part("test", self.data.test)
+        last = last | self.of_part("test", self.data.test)  # what was recorded stays as it was
         last |= {f"best_{self.watched}": progress.best_loss, "best_step": progress.best_step}
         if self.reference is not None:
             last["gradient_difference"] = progress.gradient_difference

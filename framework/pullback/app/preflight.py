@@ -58,7 +58,7 @@ def look(overrides: list[str], config_name: str, config_dir: str | None) -> None
 
 def _taken(overrides: list[str], config_dir: str | None) -> list[str]:
     for text in overrides:
-        if re.search(r"_(target|partial|args|recursive|convert)_", text):
+        if re.search(r"(^|[.+{,\s])_(target|partial|args|recursive|convert)_\s*[:=]", text):
             raise ConfigError("a config names registered units (loss=mse) and calls nothing", text)
     if config_dir is None:
         return overrides

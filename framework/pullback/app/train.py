@@ -25,7 +25,7 @@ from pullback.errors import ConfigError
 from pullback.job import build_job
 from pullback.run import Outcome, execute
 from pullback.tracking.journal import RUN, write_whole
-from pullback.tracking.mlflow_view import View
+from pullback.tracking.mlflow_view import View, absolute
 from pullback.tracking.tracker import view_of
 
 SWEEP = "sweep.json"
@@ -158,6 +158,7 @@ def task(cfg: DictConfig) -> float | None:
         sweep = json.loads((directory.parent / SWEEP).read_text(encoding="utf-8"))
         overrides = [text for text in overrides if text.split("=")[0] in sweep["swept"]]
     shared["plugins"] = [_absolute(one) for one in shared["plugins"]]
+    shared["tracking"]["uri"] = absolute(shared["tracking"]["uri"])
     job = build_job(shared)  # type: ignore[arg-type]  # the keys of a config are strings
     if _screen is not None:
         _screen.begin(job.steps)

@@ -31,6 +31,8 @@ class Journal:
 
     def begin(self, facts: Mapping[str, Any], config: str) -> None:
         """The first entry: the facts of the run, and its resolved config as YAML."""
+        if (self.directory / RUN).exists():
+            raise ConfigError(f"there is a run in {self.directory} already; each needs its own")
         self.directory.mkdir(parents=True, exist_ok=True)
         write_whole(self.directory / CONFIG, config)
         write_whole(self.directory / RUN, json.dumps(facts, indent=1))
