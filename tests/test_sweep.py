@@ -705,3 +705,34 @@ def test_a_plugin_file_works_in_a_sweep_and_in_resume(here):
     again = pullback(elsewhere, "resume", str(directory / "0"))
     assert again.returncode == 0, again.stderr
     assert read_end(directory / "0")["status"] == "finished"
+
+
+def test_a_run_that_ended_and_one_of_other_data_are_not_gone_on_with(here):
+    rows = "a,t\n" + "".join(f"{i},{i % 2}\n" for i in range(40))
+    (here / "d.csv").write_text(rows)
+    words = ["dataset=file", "dataset.path=d.csv", "dataset.target=t", "hydra.run.dir=r"]
+    assert pullback(here, "train", *words, *QUICK).returncode == 0
+    before = (here / "r" / "end.json").read_bytes()
+    again = pullback(here, "resume", "r")
+    assert (again.returncode, "r is finished: there is nothing to go on" in again.stderr) == (
+        2,
+        True,
+    )
+    assert (here / "r" / "end.json").read_bytes() == before
+
+    (here / "r" / "end.json").unlink()
+    (here / "d.csv").write_text(rows.replace("0,0\n", "1,0\n", 1))
+    changed = pullback(here, "resume", "r")
+    assert changed.returncode == 2
+    assert "the data set has changed" in changed.stderr
+
+
+def test_soft_rows_and_unknown_settings(here):
+    rng = np.random.default_rng(0)
+    np.savez(here / "soft.npz", x=rng.normal(size=(60, 2)), t=rng.dirichlet(np.ones(3), size=60))
+    words = ["dataset=file", "dataset.path=soft.npz", "dataset.target=t"]
+    done = pullback(here, "train", *words, *QUICK)
+    assert done.returncode == 0, done.stderr
+    wrong = pullback(here, "train", "+trainng=5", *QUICK)
+    assert wrong.returncode == 2
+    assert "trainng: there is no such setting; did you mean 'training'?" in wrong.stderr
