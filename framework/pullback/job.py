@@ -114,10 +114,15 @@ def build_job(config: Config) -> Job:
     return Job(config, *found, reference, config["seed"])  # type: ignore[arg-type]  # none is None
 
 
-def _plugins(references: Any) -> None:
-    if not (isinstance(references, list) and all(isinstance(one, str) for one in references)):
+def plugin_references(value: Any) -> list[str]:
+    """The files and modules that ``plugins`` names; ConfigError where it is no list of them."""
+    if not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
         raise ConfigError("takes a list of files, as in plugins=[swish.py]", "plugins")
-    for reference in references:
+    return value
+
+
+def _plugins(value: Any) -> None:
+    for reference in plugin_references(value):
         try:
             registry.load_plugin(reference)
         except PullbackError as error:

@@ -22,7 +22,7 @@ from pullback.app import config, report
 from pullback.app.preflight import Plan, look, parse, plan, quoted
 from pullback.app.progress import Screen
 from pullback.errors import ConfigError
-from pullback.job import build_job
+from pullback.job import build_job, plugin_references
 from pullback.run import Outcome, execute
 from pullback.tracking.journal import RUN, write_whole
 from pullback.tracking.mlflow_view import View, absolute
@@ -184,10 +184,7 @@ def _plugins(overrides: list[str]) -> list[str]:
     """The plugins that the command line names, by whole paths."""
     for override in parse(overrides):
         if override.key_or_group == "plugins":
-            value = override.value()
-            if not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
-                raise ConfigError("takes a list of files, as in plugins=[swish.py]", "plugins")
-            return [_absolute(one) for one in value]
+            return [_absolute(one) for one in plugin_references(override.value())]
     return []
 
 
