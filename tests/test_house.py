@@ -22,8 +22,8 @@ FLOORS = [
     ["meter"],
     ["training"],
     ["job", "tracking"],
-    ["facts", "compare"],
-    ["run"],
+    ["facts", "compare", "verify"],
+    ["run", "testing"],
     ["app"],
     ["cli"],
     ["__main__", "__init__"],
@@ -45,7 +45,7 @@ HEAVY = {
 }
 CORE = {"errors", "units", "registry", "checkpoint", "data", "options", "net", "divergence"}
 CORE |= {"facts", "refusals", "evaluation", "meter", "state", "training", "job", "run", "tracking"}
-CORE |= {"cli", "listing"}
+CORE |= {"cli", "listing", "verify", "testing"}
 
 
 def modules() -> dict[str, Path]:

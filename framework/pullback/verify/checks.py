@@ -1,0 +1,95 @@
+"""Which checks there are for a kind of unit, and the report of them."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from pullback import registry
+from pullback.errors import ConfigError, RegistryError, nearest
+from pullback.verify.cases import Check, Subject, instance
+from pullback.verify.diagnosis import diagnose
+from pullback.verify.laws import CHECKS
+from pullback.verify.outcome import Failed, Report, Result, Skipped, Verdict
+
+
+def check(unit: Any, kind: str | None = None) -> Report:
+    """Every check of a layer, a loss or an optimizer; the report is true where none failed.
+
+    ``unit`` is an instance, a class, or a registered name. Nothing is to be said of how wrong it
+    may be: every oracle bounds its own error, and the unit's own code that of its rounding. Raises
+    ConfigError for what is no such unit, RegistryError for a name that nobody provides.
+    """
+    try:
+        subject = subject_of(unit, kind)
+    except Skipped as reason:
+        raise ConfigError(reason.message) from reason
+    return report(subject)
+
+
+def subject_of(unit: Any, kind: str | None = None, name: str = "") -> Subject:
+    """What is to be checked, from an instance, a class or a registered name."""
+    if isinstance(unit, str):
+        kind, name = kind or kind_of_name(unit), unit
+        unit = registry.lookup(kind, name)
+    cls = unit if inspect.isclass(unit) else type(unit)
+    kind = kind or registry.kind_of(cls)
+    if kind not in CHECKS:
+        what = f"a {kind}" if kind else "no unit"
+        raise ConfigError(
+            f"{name or cls.__name__} is {what}: there are checks for layers, losses and optimizers"
+        )
+    name = name or registry.name_of(cls)
+    return Subject(kind, name, instance(unit) if inspect.isclass(unit) else unit)
+
+
+def kind_of_name(name: str) -> str:
+    """The kind of unit that a name is registered for; RegistryError where it is none that has."""
+    kinds = [kind for kind in CHECKS if name in registry.names(kind)]
+    if not kinds:
+        known = [one for kind in CHECKS for one in registry.names(kind)]
+        raise RegistryError(f"there is no unit to check called '{name}'{nearest(name, known)}")
+    return kinds[0]
+
+
+def report(subject: Subject, checks: Iterable[Check] | None = None) -> Report:
+    """These checks of a unit; all of its kind, if none are given."""
+    chosen = CHECKS[subject.kind] if checks is None else checks
+    try:
+        provider = registry.entry(subject.kind, subject.name).provider
+    except RegistryError:
+        provider = subject.cls.__module__
+    return Report(
+        kind=subject.kind,
+        name=subject.name,
+        family=registry.family(subject.cls, subject.name),
+        provider=provider,
+        results=[carry_out(one, subject) for one in chosen],
+    )
+
+
+def carry_out(check: Check, subject: Subject, *, explain: bool = True) -> Result:
+    """One check of a unit: its digits, or what it ended with, with the name of the mistake."""
+    started = time.perf_counter()
+    try:
+        found = Result(check.__name__, "pass", digits=check(subject))
+    except Verdict as verdict:
+        facts = dict(verdict.facts)
+        if explain and isinstance(verdict, Failed) and verdict.evidence is not None:
+            facts |= diagnose(*verdict.evidence)
+        found = Result(check.__name__, verdict.status, verdict.message, **facts)
+    except Exception as error:  # it stopped at something that it does not know
+        found = Result(check.__name__, "fail", f"the check could not go on: {in_words(error)}")
+    return replace(found, seconds=time.perf_counter() - started)
+
+
+def in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def told(check: Check) -> str:
+    """What a check asks, in one line."""
+    return inspect.cleandoc(check.__doc__ or "").splitlines()[0]

@@ -1,0 +1,366 @@
+"""Arrays of numbers with 110 digits that keep account of an error: what a unit is run on.
+
+A unit's own, unchanged code runs on them, for NumPy calls the elements' arithmetic. In
+:data:`EXACT` they only carry digits, and differences with a step of 1e-55 give a derivative to more
+than 50 of them. In :func:`rounding` each number also carries a bound on how far a computation in
+float64, float32 or float16 may be from it: every operation adds its own rounding to what it passes
+on (running error analysis: Wilkinson; Higham, Accuracy and stability of numerical algorithms, 3.3).
+So the code itself says how many digits it keeps at a point, and nobody has to guess a tolerance.
+
+The bound counts an arithmetic operation with half an ulp, a function such as exp or tanh with four
+(which is what NumPy tests its own to), a result that underflows with the smallest number, and is
+infinite where a result may overflow. Sums are bounded in the order they are carried out in here;
+``SAFETY`` covers other orders and the terms of second order.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import mpmath
+import numpy as np
+from mpmath import libmp
+from numpy.typing import DTypeLike
+
+from pullback.units import Array
+from pullback.verify.functions import FUNCTIONS, TESTS, log, mp, quotient
+
+SAFETY = 2.0
+FUNCTION_ULPS = 4
+
+low = mpmath.MPContext()  # errors need an exponent of any size, and few digits
+low.prec = 30
+
+ZERO = low.zero
+NO_BOUND = low.inf
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """What each operation, and each constant of the code, adds to the error of its result."""
+
+    tracked: bool = False
+    roundoff: Any = ZERO  # of an operation, relative: half an ulp
+    constant: Any = ZERO  # of a constant that is no short binary fraction, relative
+    underflow: Any = ZERO  # of an operation, absolute
+    largest: Any = NO_BOUND
+
+    def array(self, values: Any, errors: Any = None) -> Numbers:
+        """Numbers with these values, exact unless their errors are given."""
+        values = np.asarray(values)
+        found = np.empty(values.shape, dtype=object)
+        for at in np.ndindex(values.shape):
+            error = ZERO if errors is None else errors[at]
+            found[at] = Number(_exactly(values[at]), error, self)
+        return self.view(found)
+
+    def view(self, objects: Array) -> Numbers:
+        numbers = objects.view(Numbers)
+        numbers.arithmetic = self
+        return numbers
+
+    def lift(self, value: Any) -> Number:
+        """A number, or a constant of the code, as a number of this arithmetic."""
+        if isinstance(value, Number):
+            return value
+        number = Number(_exactly(value), ZERO, self)
+        if self.tracked and self.constant and not _is_short(value):
+            number.error = low.mpf(self.constant * abs(number.value))
+        return number
+
+    def step(self, value: Any, passed_on: Any, ulps: int = 1) -> Number:
+        """The result of an operation whose inputs pass on that much of their errors."""
+        if not self.tracked:
+            return Number(value, ZERO, self)
+        error = low.mpf(passed_on + ulps * self.roundoff * abs(value) + self.underflow)
+        if not mp.isfinite(value) or not error + abs(value) <= self.largest:
+            error = NO_BOUND if mp.isfinite(value) else ZERO
+        return Number(value, error, self)
+
+
+EXACT = Arithmetic()
+CONSTANTS = Arithmetic(tracked=True, constant=low.mpf(2) ** -53)
+
+
+@functools.cache
+def rounding(dtype: DTypeLike) -> Arithmetic:
+    """The arithmetic whose errors are those of float64, float32 or float16."""
+    info = np.finfo(dtype)
+    half_ulp = low.mpf(float(info.eps)) / 2
+    return Arithmetic(
+        tracked=True,
+        roundoff=half_ulp,
+        constant=half_ulp,
+        underflow=low.mpf(float(info.smallest_subnormal)),
+        largest=low.mpf(float(info.max)),
+    )
+
+
+def _exactly(value: Any) -> Any:
+    """A float, an integer or a truth value as an mpf, without rounding."""
+    if isinstance(value, int | np.integer | np.bool_):
+        return mp.mpf(int(value))
+    if isinstance(value, float | np.floating):
+        return mp.mpf(float(value))
+    if isinstance(value, mp.mpf):
+        return value
+    raise TypeError(f"{type(value).__name__} is no real number")
+
+
+def _is_short(value: Any) -> bool:
+    """Whether a constant is a fraction with few binary digits, such as 0.5 or 3, and so exact."""
+    if not isinstance(value, float | np.floating) or not np.isfinite(value):
+        return True
+    mantissa, _ = np.frexp(float(value))
+    return float(mantissa * 2**20).is_integer()
+
+
+class Number:
+    """One number: its value to 110 digits, and how far a rounded computation may be from it."""
+
+    __slots__ = ("arithmetic", "error", "value")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, value: Any, error: Any, arithmetic: Arithmetic) -> None:
+        self.value = value
+        self.error = error
+        self.arithmetic = arithmetic
+
+    def __repr__(self) -> str:
+        return f"{mp.nstr(self.value, 6)} ± {low.nstr(self.error, 2)}"
+
+    def __add__(self, other: Any) -> Number:
+        b = self.arithmetic.lift(other)
+        return self.arithmetic.step(self.value + b.value, self.error + b.error)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Number:
+        b = self.arithmetic.lift(other)
+        return self.arithmetic.step(self.value - b.value, self.error + b.error)
+
+    def __rsub__(self, other: Any) -> Number:
+        return self.arithmetic.lift(other) - self
+
+    def __mul__(self, other: Any) -> Number:
+        b = self.arithmetic.lift(other)
+        value = self.value * b.value
+        if not self.arithmetic.tracked:
+            return Number(value, ZERO, self.arithmetic)
+        passed_on = _times(self.value, b.error) + _times(b.value, self.error)
+        return self.arithmetic.step(value, passed_on + _times(self.error, b.error))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Number:
+        b = self.arithmetic.lift(other)
+        value = quotient(self.value, b.value)
+        if not self.arithmetic.tracked:
+            return Number(value, ZERO, self.arithmetic)
+        room = low.mpf(abs(b.value)) - b.error
+        if b.value and not room > 0:
+            return self.arithmetic.step(value, NO_BOUND)
+        passed_on = self.error + _times(value, b.error)
+        return self.arithmetic.step(value, passed_on / room if passed_on else ZERO)
+
+    def __rtruediv__(self, other: Any) -> Number:
+        return self.arithmetic.lift(other) / self
+
+    def __pow__(self, other: Any) -> Number:
+        b = self.arithmetic.lift(other)
+        if b.value == int(b.value) if mp.isfinite(b.value) else False:
+            exponent = int(b.value)
+            return self.apply(lambda x: x**exponent)
+        return (b * self.apply(mp.log)).apply(mp.exp)
+
+    def __rpow__(self, other: Any) -> Number:
+        return self.arithmetic.lift(other) ** self
+
+    def _other(self, other: Any) -> Any:
+        """The value that this one is compared with; no error has a say in which is larger."""
+        return other.value if isinstance(other, Number) else _exactly(other)
+
+    def __lt__(self, other: Any) -> bool:
+        return bool(self.value < self._other(other))
+
+    def __le__(self, other: Any) -> bool:
+        return bool(self.value <= self._other(other))
+
+    def __gt__(self, other: Any) -> bool:
+        return bool(self.value > self._other(other))
+
+    def __ge__(self, other: Any) -> bool:
+        return bool(self.value >= self._other(other))
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.value == self._other(other))
+
+    def __ne__(self, other: object) -> bool:
+        return bool(self.value != self._other(other))
+
+    def __neg__(self) -> Number:
+        return Number(-self.value, self.error, self.arithmetic)
+
+    def __pos__(self) -> Number:
+        return self
+
+    def __abs__(self) -> Number:
+        return Number(abs(self.value), self.error, self.arithmetic)
+
+    def __bool__(self) -> bool:
+        return bool(self.value != 0)
+
+    def apply(self, f: Callable[[Any], Any]) -> Number:
+        """f of this number; the error is what f does to both ends of the interval."""
+        value = _real(f, self.value)
+        if not self.arithmetic.tracked:
+            return Number(value, ZERO, self.arithmetic)
+        passed_on = ZERO
+        if self.error:
+            ends = [_real(f, self.value + sign * self.error) for sign in (1, -1)]
+            known = all(mp.isfinite(end) for end in ends)
+            passed_on = max(low.mpf(abs(end - value)) for end in ends) if known else NO_BOUND
+        return self.arithmetic.step(value, passed_on, 2 * FUNCTION_ULPS)
+
+
+def _times(a: Any, b: Any) -> Any:
+    """|a| b for an error b, which is 0 where b is, whatever a is."""
+    return abs(low.mpf(a)) * b if b else ZERO
+
+
+def _real(f: Callable[[Any], Any], x: Any) -> Any:
+    """f(x), NaN where it is not real, ±∞ at a pole."""
+    try:
+        found = f(x)
+    except ZeroDivisionError:
+        return mp.inf
+    except (ValueError, libmp.ComplexResult):
+        return mp.nan
+    return found if isinstance(found, mp.mpf) else mp.nan
+
+
+def _method(f: Callable[[Any], Any]) -> Callable[[Number], Number]:
+    return lambda number: number.apply(f)
+
+
+for _name, _f in FUNCTIONS.items():
+    setattr(Number, _name, _method(_f))
+
+
+def _logaddexp(a: Number, b: Number) -> Number:
+    largest = a if a >= b else b
+    return largest + ((a - largest).apply(mp.exp) + (b - largest).apply(mp.exp)).apply(log)
+
+
+PAIRS: dict[str, Callable[[Number, Number], Number]] = {
+    "logaddexp": _logaddexp,
+    "hypot": lambda a, b: (a * a + b * b).apply(mp.sqrt),
+    "xlogy": lambda a, b: a * b.apply(log) if a else a,
+    "copysign": lambda a, b: abs(a) if b >= 0 else -abs(a),
+}
+
+
+class Numbers(np.ndarray):
+    """An array of numbers. Every constant that meets it becomes one of them."""
+
+    arithmetic: Arithmetic = EXACT
+
+    def __array_finalize__(self, other: Any) -> None:
+        self.arithmetic = getattr(other, "arithmetic", EXACT)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        arithmetic = next(one.arithmetic for one in inputs if isinstance(one, Numbers))
+        operands = [_lifted(arithmetic, one) for one in inputs]
+        out = options.pop("out", None)
+        options.pop("dtype", None)
+        if options.get("where") is True:
+            del options["where"]
+        if out is not None and any(one is not None for one in out):
+            options["out"] = tuple(None if one is None else np.asarray(one) for one in out)
+        result = _calculated(ufunc, method, operands, options)
+        if "out" in options:
+            return out[0] if len(out) == 1 else out
+        return _wrapped(arithmetic, result)
+
+    def __array_function__(self, function: Any, kinds: Any, args: Any, options: Any) -> Any:
+        result = super().__array_function__(function, kinds, args, options)
+        return _wrapped(self.arithmetic, result)
+
+    def astype(self, dtype: Any, *_args: Any, **_options: Any) -> Any:
+        """Itself for float64 and wider; rounded for a narrower type; integers and truth values."""
+        kind = np.dtype(dtype)
+        if kind.kind == "f" and kind.itemsize < 8:
+            narrow = np.vectorize(lambda one: float(kind.type(float(one.value))), otypes=[object])
+            return self.arithmetic.view(_lifted(self.arithmetic, narrow(self)))
+        if kind.kind in "iub":
+            return np.vectorize(lambda one: int(one.value), otypes=[kind])(self)
+        if kind.kind == "c":
+            raise TypeError("these numbers are real")
+        return self.copy()
+
+
+def _lifted(arithmetic: Arithmetic, operand: Any) -> Any:
+    """An operand whose constants are numbers; integers of an index and masks stay what they are."""
+    array = np.asarray(operand)
+    if array.dtype.kind not in "Ofiub":
+        raise TypeError(f"an array of {array.dtype} beside exact numbers")
+    return _lift_each(arithmetic)(array.astype(object, copy=False))
+
+
+@functools.cache
+def _lift_each(arithmetic: Arithmetic) -> Callable[[Array], Any]:
+    lift = np.frompyfunc(arithmetic.lift, 1, 1)
+
+    def lifted(array: Array) -> Array:
+        found = np.empty(array.shape, dtype=object)
+        found[...] = lift(array)
+        return found
+
+    return lifted
+
+
+def _calculated(ufunc: Any, method: str, operands: list[Any], options: dict[str, Any]) -> Any:
+    name, single = ufunc.__name__, method == "__call__"
+    if single and name in TESTS:
+        test = TESTS[name]
+        return np.frompyfunc(lambda one: test(one.value), 1, 1)(*operands).astype(bool)
+    if single and name in FUNCTIONS:
+        return np.frompyfunc(_method(FUNCTIONS[name]), 1, 1)(*operands, **options)
+    if single and name in PAIRS:
+        return np.frompyfunc(PAIRS[name], 2, 1)(*operands, **options)
+    return getattr(ufunc, method)(*operands, **options)
+
+
+def _wrapped(arithmetic: Arithmetic, result: Any) -> Any:
+    if isinstance(result, tuple):
+        return tuple(_wrapped(arithmetic, one) for one in result)
+    if isinstance(result, list):
+        return [_wrapped(arithmetic, one) for one in result]
+    if isinstance(result, np.ndarray) and result.dtype == object:
+        return arithmetic.view(result)
+    return result
+
+
+def values(numbers: Any) -> Array:
+    """The values, an array of mpf; TypeError where the computation has left the numbers."""
+    array = np.asarray(numbers)
+    if array.dtype != object and array.dtype.kind == "f":
+        raise TypeError(f"the result is an array of {array.dtype}")
+    found = np.empty(array.shape, dtype=object)
+    for at in np.ndindex(array.shape):
+        one: Any = array[at]
+        found[at] = one.value if isinstance(one, Number) else _exactly(one)
+    return found
+
+
+def errors(numbers: Any) -> Array:
+    """The bounds on the errors, an array of mpf, with the safety factor."""
+    array = np.asarray(numbers)
+    found = np.empty(array.shape, dtype=object)
+    for at in np.ndindex(array.shape):
+        one: Any = array[at]
+        found[at] = SAFETY * one.error if isinstance(one, Number) else ZERO
+    return found

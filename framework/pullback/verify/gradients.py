@@ -1,0 +1,315 @@
+"""A backward's own gradients, in exact numbers or in floats, held against an oracle's intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pullback.units import Array
+from pullback.verify.cases import Case, UnitError
+from pullback.verify.exact import CONSTANTS, Arithmetic, errors, rounding, values
+from pullback.verify.functions import mp
+from pullback.verify.oracles import (
+    EPS,
+    ROUNDINGS,
+    Derivative,
+    Places,
+    Unavailable,
+    derivative,
+    directional,
+    in_floats,
+    slope_in_floats,
+)
+from pullback.verify.outcome import Failed, Inconclusive
+
+HALF = -math.log10(EPS) / 2  # half the digits of a float64: fewer decide nothing
+MOST = 50.0
+JUMP = 1e20  # one-sided slopes so far apart are those of a forward that jumps
+BLOCK = 6  # coordinates of an input that are looked at one by one where it is large
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A result and how far its own roundings may have taken it: arrays of mpf or of floats."""
+
+    value: Array
+    error: Array
+
+
+def run_on(arithmetic: Arithmetic, case: Case, dy: Array) -> tuple[Computed, list[Computed]]:
+    """y and the gradients of the unit's own code on exact numbers, with their account."""
+    try:
+        exact = case.with_inputs(arithmetic.array)
+        y, residual = exact.forward()
+        gradients = exact.backward(residual, arithmetic.array(dy))
+        results = [Computed(values(one), errors(one)) for one in (y, *gradients)]
+    except (UnitError, TypeError) as error:
+        raise Unavailable(f"does not run on numbers of 50 digits ({error})") from error
+    return results[0], results[1:]
+
+
+def own_gradients(case: Case, dy: Array, truth: list[Derivative]) -> list[Computed]:
+    """What backward returns: exactly, up to the rounding of its constants, or else in float64."""
+    try:
+        found = run_on(CONSTANTS, case, dy)[1]
+    except Unavailable:
+        _, gradients = case.both(dy)
+        roundings = [ROUNDINGS * EPS * one.size for one in truth]
+        found = [Computed(g, r) for g, r in zip(gradients, roundings, strict=True)]
+    for name, one, value in zip(case.names, found, case.inputs, strict=True):
+        _same_shape(name, one, value)
+    return found
+
+
+def _same_shape(name: str, gradient: Computed, value: Array) -> None:
+    if gradient.value.shape != value.shape:
+        raise Inconclusive(f"d{name} has shape {gradient.value.shape}: see the check shapes")
+
+
+def hold(case: Case, dy: Array, places: Places | None = None) -> float:
+    """The digits to which backward is the pullback of forward; Failed where it is not."""
+    try:
+        truth = derivative(case, dy, places)
+    except Unavailable as reason:
+        raise Inconclusive(f"no oracle: {reason}") from reason
+    found = own_gradients(case, dy, truth)
+    digits, known = MOST, False
+    for name, one, of in zip(case.names, found, truth, strict=True):
+        _refuse(case, dy, name, one, of)
+        known = known or any(_is_known(of, at) for at in np.ndindex(of.low.shape))
+        digits = min(digits, _certified(one, of))
+    if not known and dy.size:
+        raise Inconclusive(f"forward has no finite derivative at {case.label}: give it samples()")
+    if digits < HALF:
+        raise Inconclusive(
+            f"{truth[0].oracle} know the gradient to {max(digits, 0):.1f} digits only, "
+            f"at {case.label}"
+        )
+    return digits
+
+
+def hold_along(case: Case, dy: Array, seed: int) -> None:
+    """⟨g, v⟩ = ⟨dy, J v⟩ along a random v: in 110 digits no wrong entry hides behind another."""
+    rng = np.random.default_rng(seed)
+    v = tuple(rng.normal(size=one.shape) for one in case.inputs)
+    try:
+        gradients = run_on(CONSTANTS, case, dy)[1]
+        for name, one, value in zip(case.names, gradients, case.inputs, strict=True):
+            _same_shape(name, one, value)
+        if not _is_off(case, dy, gradients, v):
+            return
+        v = _smallest_part(case, dy, gradients, v)
+    except Unavailable:
+        pass
+    hold(case, dy, _some(v, rng))
+
+
+def hold_block(case: Case, dy: Array, seed: int) -> None:
+    """A few coordinates of each input, one by one."""
+    rng = np.random.default_rng(seed)
+    hold(case, dy, _some(tuple(np.ones_like(one) for one in case.inputs), rng))
+
+
+def hold_in_floats(case: Case, dy: Array, seed: int) -> None:
+    """The same in float64, for sizes where 110 digits take too long; and a few coordinates."""
+    rng = np.random.default_rng(seed)
+    v = tuple(rng.normal(size=one.shape) for one in case.inputs)
+    truth = in_floats(case, dy, _some(v, rng))
+    _, gradients = case.both(dy)
+    for name, one, of, value in zip(case.names, gradients, truth, case.inputs, strict=True):
+        found = Computed(one, ROUNDINGS * EPS * of.size)
+        _same_shape(name, found, value)
+        _refuse(case, dy, name, found, of)
+    slope, bound = slope_in_floats(case, dy, v)
+    along = sum(float((g * one).sum()) for g, one in zip(gradients, v, strict=True))
+    lost = sum(float((abs(g) + abs(dy).max()).sum()) for g in gradients)
+    terms = sum(g.size for g in gradients) * EPS * lost
+    if abs(along - slope) > bound + terms:
+        raise Failed(
+            f"the gradients are off by {abs(along - slope):.2g} along a random direction: "
+            f"backward {along:.6g}, complex step {slope:.6g} at {case.label}",
+            evidence=(case, dy),
+            found=along,
+            expected=slope,
+            oracle="complex step",
+        )
+
+
+def _some(v: tuple[Array, ...], rng: np.random.Generator) -> Places:
+    """The coordinates where v is not 0, or a few of them."""
+    places = [list(zip(*map(np.ndarray.tolist, np.nonzero(one)), strict=True)) for one in v]
+    return [
+        [one[i] for i in rng.permutation(len(one))[:BLOCK]] if len(one) > BLOCK else one
+        for one in places
+    ]
+
+
+def _is_off(case: Case, dy: Array, gradients: list[Computed], v: tuple[Array, ...]) -> bool:
+    low, high, bound = directional(case, dy, v)
+    found = sum((g.value * one).sum() for g, one in zip(gradients, v, strict=True))
+    error = sum((g.error * abs(one)).sum() for g, one in zip(gradients, v, strict=True))
+    known = mp.isfinite(low) and mp.isfinite(high) and high - low < JUMP
+    return bool(known and not max(low - found, found - high) <= bound + error)
+
+
+def _smallest_part(
+    case: Case, dy: Array, gradients: list[Computed], v: tuple[Array, ...]
+) -> tuple[Array, ...]:
+    """A direction along one coordinate, or two, that is still off, by halving."""
+    while sum(np.count_nonzero(one) for one in v) > 1:
+        halves = _halves(v)
+        off = next((half for half in halves if _is_off(case, dy, gradients, half)), None)
+        if off is None:
+            break
+        v = off
+    return v
+
+
+def _halves(v: tuple[Array, ...]) -> Iterator[tuple[Array, ...]]:
+    flat = np.concatenate([one.ravel() for one in v])
+    where = np.flatnonzero(flat)
+    for part in np.array_split(where, 2):
+        half = np.zeros_like(flat)
+        half[part] = flat[part]
+        pieces = np.split(half, np.cumsum([one.size for one in v])[:-1])
+        yield tuple(piece.reshape(one.shape) for piece, one in zip(pieces, v, strict=True))
+
+
+def deviation(found: Computed, truth: Derivative) -> Array:
+    """How far outside of the interval a gradient lies, beyond every bound; 0 inside."""
+    allowed = truth.bound + found.error
+    outside = np.maximum(truth.low - found.value, found.value - truth.high)
+    beyond = np.empty(outside.shape)
+    for at in np.ndindex(outside.shape):
+        beyond[at] = float(outside[at]) if _out(outside[at], allowed[at], truth, at) else 0.0
+    return beyond
+
+
+def _out(outside: Any, allowed: Any, truth: Derivative, at: tuple[int, ...]) -> bool:
+    return _is_known(truth, at) and not outside <= allowed
+
+
+def _is_known(truth: Derivative, at: tuple[int, ...]) -> bool:
+    """Whether the place was asked for and forward is finite and continuous there."""
+    width = truth.high[at] - truth.low[at]
+    return bool(mp.isfinite(truth.high[at]) and mp.isfinite(width) and width < JUMP)
+
+
+def _refuse(case: Case, dy: Array, name: str, found: Computed, truth: Derivative) -> None:
+    beyond = deviation(found, truth)
+    if not beyond.any() and not np.isnan(beyond).any():
+        return
+    with np.errstate(all="ignore"):
+        worst = np.nan_to_num(beyond / truth.size, nan=np.inf)
+    place = tuple(int(i) for i in np.unravel_index(worst.argmax(), worst.shape))
+    value, right = float(found.value[place]), _nearest(truth, place, found.value[place])
+    raise Failed(
+        f"gradient of {name} is off by {abs(value - right):.2g} at {place}: "
+        f"backward {told_apart(value, right)}, {truth.oracle} {told_apart(right, value)}",
+        evidence=(case, dy),
+        input=name,
+        place=place,
+        found=value,
+        expected=right,
+        oracle=truth.oracle,
+    )
+
+
+def told_apart(value: float, other: float) -> str:
+    """A number with as many digits as tell it from the other; 3 at least."""
+    texts = ((f"{value:.{n}g}", f"{other:.{n}g}") for n in range(3, 18))
+    return next((mine for mine, theirs in texts if mine != theirs), f"{value:.17g}")
+
+
+def _nearest(truth: Derivative, at: tuple[int, ...], value: Any) -> float:
+    return float(min(max(value, truth.low[at]), truth.high[at]))
+
+
+def _certified(found: Computed, truth: Derivative) -> float:
+    """Decimal digits, relative to the largest of the gradient, away from kinks and jumps."""
+    width = truth.high - truth.low
+    outside = np.maximum(np.maximum(truth.low - found.value, found.value - truth.high), 0)
+    unsure = width + outside + truth.bound + found.error
+    smooth = [at for at in np.ndindex(width.shape) if width[at] <= 1e-6 * truth.size[at]]
+    smooth = [at for at in smooth if mp.isfinite(unsure[at])]
+    if not smooth:
+        return MOST
+    scale = max(abs(truth.low[at]) for at in smooth) or max(truth.size[at] for at in smooth)
+    error = max(unsure[at] for at in smooth)
+    if not scale or not error:
+        return MOST
+    return min(MOST, float(-mp.log10(mp.mpf(error) / mp.mpf(scale))))
+
+
+def own_rounding(case: Case, dy: Array) -> tuple[Computed, list[Computed]]:
+    """What the unit's code gives in exact numbers, and how far its dtype may be from it."""
+    return run_on(rounding(case.inputs[0].dtype.name), case, dy)
+
+
+def agree(case: Case, dy: Array, found: tuple[Any, ...], what: str) -> None:
+    """y and gradients are what the unit's code gives, up to the rounding of its own steps."""
+    for name, one, bounds in zip(output_names(case), found, expected(case, dy), strict=True):
+        beyond = too_far(one, bounds)
+        if beyond is not None:
+            place, value, right = beyond
+            raise Failed(
+                f"{what}: {name} at {place} is {value:.9g}, and {right:.9g} by its own steps; "
+                f"they may lose {float(bounds.error[place]):.1g}",
+                input=name,
+                place=place,
+                found=value,
+                expected=right,
+            )
+
+
+def output_names(case: Case) -> list[str]:
+    return ["y" if not case.target else "ℓ", *(f"d{name}" for name in case.names)]
+
+
+def too_far(found: Any, right: Computed) -> tuple[tuple[int, ...], float, float] | None:
+    """Where a result is farthest outside of its bound, with both values; None where nowhere."""
+    worst, where = mp.zero, None
+    for at in np.ndindex(right.value.shape):
+        value, error = right.value[at], right.error[at]
+        if not (mp.isfinite(value) and mp.isfinite(error)):
+            continue
+        distance = abs(_number(found[at]) - value)
+        if not distance <= error and (where is None or distance > worst):
+            worst, where = distance, at
+    if where is None:
+        return None
+    return where, float(found[where]), float(right.value[where])
+
+
+def _number(value: Any) -> Any:
+    return mp.mpf(float(value))
+
+
+def expected(case: Case, dy: Array) -> list[Computed]:
+    """y and the gradients with the bounds of rounding in the dtype of the case.
+
+    Where the code does not run on exact numbers, float64 is the shadow of float32 and float16, and
+    the condition of the point, Σ|dy J| and Σ|J x|, measures what roundings may do.
+    """
+    try:
+        y, gradients = own_rounding(case, dy)
+        return [y, *gradients]
+    except Unavailable:
+        return _shadow(case, dy)
+
+
+def _shadow(case: Case, dy: Array) -> list[Computed]:
+    wide, eps = case.astype(np.float64), float(np.finfo(case.inputs[0].dtype).eps)
+    dy = dy.astype(np.float64)
+    y, gradients = wide.both(dy)
+    try:
+        sizes = [one.size for one in derivative(wide, dy)]
+    except Unavailable as reason:
+        raise Inconclusive(f"no oracle: {reason}") from reason
+    of_y = abs(y) + max(float(abs(one).max(initial=1)) for one in wide.inputs)
+    errors_of = [2 * ROUNDINGS * eps * one for one in (of_y, *sizes)]
+    return [Computed(v, e) for v, e in zip((y, *gradients), errors_of, strict=True)]

@@ -1,0 +1,212 @@
+"""How a unit treats what it is given: shapes, types, memory, buffers, threads."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pullback.net import takes
+from pullback.units import Array
+from pullback.verify.cases import Case, Subject, UnitError
+from pullback.verify.gradients import (
+    agree,
+    output_names,
+)
+from pullback.verify.laws.bits import (
+    frozen,
+    memory,
+    nothing_new,
+    same,
+    same_each,
+    shapes_of,
+)
+from pullback.verify.mistakes import named
+from pullback.verify.outcome import Failed, Skipped
+
+THREADS = 4
+
+
+ROUNDS = 4  # in which each thread makes every call
+
+
+def shapes(subject: Subject) -> None:
+    """The gradient of an N × M value is N × M; y has the rows of x, a loss one value for each."""
+    for case in subject.cases():
+        x = case.inputs[0]
+        y, residual = case.forward()
+        if case.target and y.shape != x.shape[:-1]:
+            raise Failed(f"ℓ has shape {y.shape}; one value for each row of x is {x.shape[:-1]}")
+        if y.shape[:1] != x.shape[:1]:
+            raise Failed(f"y has shape {y.shape} for x of shape {x.shape}: other rows")
+        shapes_of(case, case.backward(residual, case.cotangent(y)))
+
+
+def dtypes(subject: Subject) -> None:
+    """float32 stays float32, and float64 float64: y and every gradient."""
+    for case in subject.cases():
+        for dtype in (np.float32, np.float64):
+            typed = case.astype(dtype)
+            y, residual = typed.forward()
+            results = (y, *typed.backward(residual, typed.cotangent(y).astype(dtype)))
+            for name, one in zip(output_names(case), results, strict=True):
+                if one.dtype != dtype:
+                    raise Failed(
+                        f"{name} of {np.dtype(dtype)} inputs is {one.dtype}: a constant array, "
+                        f"such as np.eye or np.zeros, needs the dtype of the input",
+                        input=name,
+                    )
+
+
+def pure(subject: Subject) -> None:
+    """Nothing is written to or kept: inputs, targets, residual, cotangent, the unit, its class."""
+    try:
+        _pure(subject)
+    except UnitError as error:
+        if "read-only" not in error.message:
+            raise
+        way = error.message.split()[0]
+        raise Failed(
+            f"{way} writes into an array that it was given ({error.message})",
+            **named("damage in place"),
+        ) from error
+
+
+def _pure(subject: Subject) -> None:
+    for case, other in zip(subject.cases(), subject.cases(1), strict=True):
+        case = replace(case, unit=replace(case.unit)).with_inputs(frozen)
+        case = replace(case, target=tuple(map(frozen, case.target)))
+        kept = memory(case.unit)
+        y, residual = case.forward()
+        dy = frozen(case.cotangent(y))
+        first_y, first = y.copy(), [one.copy() for one in case.backward(residual, dy)]
+        other.forward()
+        same_each(case, (y, *case.backward(residual, dy)), (first_y, *first), "after other calls")
+        again, residual = case.forward()
+        results = (again, *case.backward(residual, dy))
+        same_each(case, results, (first_y, *first), "for the second time")
+        nothing_new(case.unit, kept)
+
+
+def layout(subject: Subject) -> None:
+    """Inputs and cotangents that are not contiguous in memory give the same."""
+    for case in subject.cases():
+        dy = case.cotangent(case.forward()[0])
+        for name, lay in {"columns first": _fortran, "every second": _strided}.items():
+            laid = replace(case, target=tuple(map(lay, case.target))).with_inputs(lay)
+            y, residual = laid.forward()
+            agree(case, dy, (y, *laid.backward(residual, lay(dy))), f"with memory {name}")
+
+
+def _fortran(array: Any) -> Any:
+    return np.array(array, order="F", copy=True)
+
+
+def _strided(array: Any) -> Any:
+    wide = np.repeat(array, 2, axis=-1) if array.ndim else array
+    wide[..., 1::2] = 7 if array.dtype.kind in "iu" else np.nan
+    return wide[..., ::2]
+
+
+def out(subject: Subject) -> None:
+    """A method that takes out= fills that buffer, returns it, and gives the same bits."""
+    cls = subject.cls
+    into = [way for way in ("forward", "backward") if takes(cls, way, "out")]
+    if not into and not takes(cls, "backward", "needs_dx"):
+        raise Skipped("it takes no out= and no needs_dx=")
+    for case in subject.cases():
+        _outputs(case, into)
+
+
+def _outputs(case: Case, into: list[str]) -> None:
+    y, residual = case.forward()
+    dy = case.cotangent(y)
+    gradients = case.backward(residual, dy)
+    names = [f"d{name}" for name in case.names]
+    if "forward" in into:
+        buffer = np.full_like(y, np.nan)
+        found, residual_of_out = case.forward(out=buffer)
+        if found is not buffer:
+            raise Failed("forward returns something else than its out")
+        same(found, y, "forward into out")
+        for name, one, right in zip(
+            names, case.backward(residual_of_out, dy), gradients, strict=True
+        ):
+            same(one, right, f"{name} after a forward into out")
+    if "backward" in into:
+        buffers = tuple(np.full_like(one, np.nan) for one in gradients)
+        found = case.backward(residual, dy, out=buffers if len(buffers) > 1 else buffers[0])
+        for name, one, buffer, right in zip(names, found, buffers, gradients, strict=True):
+            if one is not buffer:
+                raise Failed(f"backward returns something else than its out for {name}")
+            same(one, right, f"{name} into out")
+    cls: type = type(case.unit)
+    if takes(cls, "backward", "needs_dx"):
+        without = case.unit.backward(residual, dy, needs_dx=False)[1:]
+        for name, one, right in zip(names[1:], without, gradients[1:], strict=True):
+            same(one, right, f"{name} without dx")
+
+
+def stacked(subject: Subject) -> None:
+    """A leading axis over two runs equals the loop over them, bit for bit."""
+    for pair in zip(subject.cases(), subject.cases(1), strict=True):
+        case = pair[0]
+        inputs = tuple(map(np.stack, zip(*(one.inputs for one in pair), strict=True)))
+        target = tuple(map(np.stack, zip(*(one.target for one in pair), strict=True)))
+        both = replace(case, inputs=inputs, target=target)
+        y, residual = both.forward()
+        dy = both.cotangent(y)
+        results = (y, *both.backward(residual, dy))
+        for run, alone in enumerate(pair):
+            if y.shape[:1] != (2,):
+                raise Failed(f"y of two stacked runs has shape {y.shape}")
+            right = alone.both(dy[run])
+            same_each(
+                case, [one[run] for one in results], (right[0], *right[1]), f"of run {run} of two"
+            )
+
+
+def deterministic(subject: Subject) -> None:
+    """The same bits at each call, and from several threads at once."""
+    calls = []
+    for seed, case in enumerate([*subject.cases(), *subject.cases(1)]):
+        dy = case.cotangent(case.forward()[0], seed)
+        calls.append((case, dy, _results(case, dy)))
+    for case, dy, right in calls:
+        same_each(case, _results(case, dy), right, "another time")
+    _in_threads(calls)
+
+
+def _results(case: Case, dy: Array) -> tuple[Any, ...]:
+    y, gradients = case.both(dy)
+    return (y, *gradients)
+
+
+def _in_threads(calls: list[tuple[Case, Array, tuple[Any, ...]]]) -> None:
+    """The calls in several threads, each beginning with another one; the first difference."""
+    failures: list[Failed] = []
+    together = threading.Barrier(THREADS)
+
+    def run(first: int) -> None:
+        together.wait()
+        try:
+            for case, dy, right in (calls[first:] + calls[:first]) * ROUNDS:
+                same_each(case, _results(case, dy), right, "while other threads compute")
+        except Failed as failed:
+            failures.append(failed)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=run, args=(n % len(calls),)) for n in range(THREADS)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+    finally:
+        sys.setswitchinterval(interval)
+    if failures:
+        raise failures[0]

@@ -1,0 +1,303 @@
+"""Independent ways to dy J, each with a bound on its own error.
+
+An oracle takes a case and a cotangent and gives, for each input, the interval that the gradient
+lies in. It asks forward alone, never backward. At a kink the interval is that between the one-sided
+derivatives, and every number in it is right. The strongest one that a unit's forward can be run
+through decides:
+
+``50 digits``
+    forward on numbers of 110 digits, one-sided differences with a step of 1e-55. Where forward is
+    smooth the two sides agree to more than 50 digits; where it has a kink they are its two slopes.
+``complex step``
+    Im f(x + ih) / h with h = 1e-200, of float64: a derivative to about the last bit, for analytic
+    forwards. It is left aside where it contradicts the differences.
+``differences``
+    Ridders' extrapolation of central differences of float64, with its error estimate; for a
+    forward that can take neither (a compiled kernel). Some 9 to 11 digits.
+
+A symbolic oracle belongs beside them: any function from a case and a cotangent to intervals.
+
+Sources: Squire and Trapp, Using complex variables to estimate derivatives of real functions, 1998;
+Ridders, Accurate computation of F'(x) and F'(x) F''(x), 1982.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pullback.units import Array
+from pullback.verify.cases import Case, UnitError
+from pullback.verify.exact import EXACT, values
+from pullback.verify.functions import DIGITS, mp
+
+STEP = mp.mpf(10) ** -55
+NOISE = mp.mpf(10) ** (3 - DIGITS)  # of a function of 110 digits, relative, with room
+H = 1e-200  # the complex step: its square is 0
+ROUNDINGS = 8  # of a term of a gradient and of its sum, where they cannot be counted
+EPS = float(np.finfo(float).eps)
+
+
+class Unavailable(Exception):
+    """An oracle that this unit cannot be asked by, and why."""
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """What an oracle knows of the gradient of one input: low ≤ dy J ≤ high, up to ``bound``.
+
+    ``size`` is Σ|dy J| and the largest term, which an error of rounding is measured by.
+    """
+
+    oracle: str
+    low: Array
+    high: Array
+    bound: Array
+    size: Array
+
+    @property
+    def middle(self) -> Array:
+        """The interval's middle as floats: the derivative itself, away from kinks."""
+        return np.asarray((self.low + self.high) / 2, dtype=float)
+
+
+Places = list[list[tuple[int, ...]]]  # the coordinates of each input that are asked for
+Oracle = Callable[[Case, Array, "Places | None"], list[Derivative]]
+
+
+def all_places(case: Case) -> Places:
+    return [list(np.ndindex(value.shape)) for value in case.inputs]
+
+
+def fifty_digits(case: Case, dy: Array, places: Places | None = None) -> list[Derivative]:
+    """One-sided differences of forward in 110 digits, coordinate by coordinate."""
+    base, cotangent = exact_value(case), values(EXACT.array(dy))
+    noise = (abs(cotangent) * (abs(base) + 1)).sum() * NOISE / STEP
+    found = []
+    for place, value in enumerate(case.inputs):
+        low = np.full(value.shape, mp.ninf, dtype=object)
+        high, bound = -low, np.full(value.shape, noise, dtype=object)
+        columns = np.zeros((*value.shape, *base.shape))
+        for at in (places or all_places(case))[place]:
+            slopes = [_slope(case, place, at, sign, base) for sign in (1, -1)]
+            below, above = np.minimum(*slopes), np.maximum(*slopes)
+            ends = cotangent * below, cotangent * above
+            low[at] = np.minimum(*ends).sum() + mp.zero
+            high[at] = np.maximum(*ends).sum() + mp.zero
+            columns[at] = (below + above).astype(float) / 2
+        found.append(Derivative("50 digits", low, high, bound, _size(columns, dy)))
+    return found
+
+
+def exact_value(case: Case) -> Array:
+    """y in 110 digits; Unavailable where forward does not run on exact numbers."""
+    try:
+        y, _ = case.with_inputs(EXACT.array).forward()
+        return values(y)
+    except (UnitError, TypeError) as error:
+        raise Unavailable(f"forward does not run on numbers of 50 digits ({error})") from error
+
+
+def _slope(case: Case, place: int, at: tuple[int, ...], sign: int, base: Array) -> Array:
+    """The one-sided difference quotient of y in one coordinate of one input."""
+    x = mp.mpf(float(case.inputs[place][at]))
+    for step in (STEP * max(mp.one, abs(x)), STEP * abs(x)):  # the second stays in a domain x > 0
+        moved = EXACT.array(case.inputs[place])
+        moved[at] = EXACT.lift(x + sign * step)
+        inputs = (*case.inputs[:place], moved, *case.inputs[place + 1 :])
+        try:
+            y = values(replace(case, inputs=inputs).with_inputs(_exact).forward()[0])
+        except (UnitError, TypeError) as error:
+            raise Unavailable(f"forward does not run on numbers of 50 digits ({error})") from error
+        if not step or all(mp.isfinite(one) for one in y.ravel()):
+            break
+    return np.asarray((y - base) / (sign * step)) if step else y - y
+
+
+def _exact(value: Any) -> Any:
+    return value if value.dtype == object else EXACT.array(value)
+
+
+def directional(case: Case, dy: Array, directions: tuple[Array, ...]) -> tuple[Any, Any, Any]:
+    """⟨dy, J v⟩ in 110 digits, as an interval and its bound, for one direction of all inputs."""
+    base = exact_value(case)
+    ends = []
+    for sign in (1, -1):
+        inputs = tuple(
+            EXACT.view(_plus(value, sign * STEP, v))
+            for value, v in zip(case.inputs, directions, strict=True)
+        )
+        try:
+            y = values(replace(case, inputs=inputs).forward()[0])
+        except (UnitError, TypeError) as error:
+            raise Unavailable(str(error)) from error
+        ends.append(values(EXACT.array(dy)) * ((y - base) / (sign * STEP)))
+    low, high = np.minimum(*ends).sum() + mp.zero, np.maximum(*ends).sum() + mp.zero
+    bound = (abs(values(EXACT.array(dy))) * (abs(base) + 1)).sum() * NOISE / STEP
+    return low, high, bound
+
+
+def _plus(value: Array, step: Any, v: Array) -> Array:
+    """x + h v, v in units of |x| and 1, as an array of exact numbers."""
+    moved = values(EXACT.array(value)) + step * values(EXACT.array(v))
+    lifted = np.empty(value.shape, dtype=object)
+    for at in np.ndindex(value.shape):
+        lifted[at] = EXACT.lift(moved[at])
+    return lifted
+
+
+def complex_step(case: Case, dy: Array, places: Places | None = None) -> list[Derivative]:
+    """Im f(x + ih) / h, coordinate by coordinate; the bound is that of the sum dy J."""
+    jacobians = []
+    for place, value in enumerate(case.inputs):
+        columns = np.full((*value.shape, *np.shape(dy)), np.nan)
+        for at in (places or all_places(case))[place]:
+            stepped = value.astype(complex)
+            stepped[at] += 1j * H
+            inputs = (*case.inputs[:place], stepped, *case.inputs[place + 1 :])
+            try:
+                y, _ = replace(case, inputs=inputs).forward()
+            except UnitError as error:
+                raise Unavailable(f"forward does not run on complex numbers ({error})") from error
+            if y.dtype.kind != "c":
+                raise Unavailable("forward drops the imaginary part")
+            columns[at] = y.imag / H
+        jacobians.append(columns)
+    _must_be_analytic(case, jacobians, places)
+    return [_of_jacobian("complex step", J, dy, 0.0) for J in jacobians]
+
+
+def _must_be_analytic(case: Case, jacobians: list[Array], places: Places | None) -> None:
+    """At two coordinates of each input a difference must give what complex step does."""
+    for place, J in enumerate(jacobians):
+        for at in (places or all_places(case))[place][::-1][:2]:
+            slope, spread = _ridders(_moved(case, place, at), float(case.inputs[place][at]))
+            apart = abs(J[at] - slope) > 4 * spread + 1e-4 * (1 + abs(slope))
+            if (apart & np.isfinite(slope) & np.isfinite(J[at])).any():
+                raise Unavailable("complex step contradicts the differences: not analytic")
+
+
+def differences(case: Case, dy: Array, places: Places | None = None) -> list[Derivative]:
+    """Ridders' extrapolated central differences of float64, and his estimate of their error."""
+    found = []
+    for place, value in enumerate(case.inputs):
+        columns = np.full((*value.shape, *np.shape(dy)), np.nan)
+        spread = np.zeros(columns.shape)
+        for at in (places or all_places(case))[place]:
+            columns[at], spread[at] = _ridders(_moved(case, place, at), float(value[at]))
+        found.append(_of_jacobian("differences", columns, dy, spread))
+    return found
+
+
+def _moved(case: Case, place: int, at: tuple[int, ...]) -> Callable[[float], Array]:
+    def y(x: float) -> Array:
+        moved = case.inputs[place].copy()
+        moved[at] = x
+        inputs = (*case.inputs[:place], moved, *case.inputs[place + 1 :])
+        try:
+            return np.asarray(replace(case, inputs=inputs).forward()[0], dtype=float)
+        except UnitError as error:
+            raise Unavailable(str(error)) from error
+
+    return y
+
+
+def _ridders(f: Callable[[float], Array], x: float) -> tuple[Array, Array]:
+    """f'(x) of every output, and an estimate of its error: Ridders' tableau, steps halving."""
+    step = 0.02 * max(abs(x), 0.5)
+    row = [_central(f, x, step)]
+    best, error = row[0], np.full(row[0].shape, np.inf)
+    for order in range(1, 7):
+        step /= 2
+        new = [_central(f, x, step)]
+        for power in range(1, order + 1):
+            factor = 4.0**power
+            new.append((factor * new[-1] - row[power - 1]) / (factor - 1))
+            trial = np.maximum(abs(new[-1] - new[-2]), abs(new[-1] - row[power - 1]))
+            better = trial < error
+            best, error = np.where(better, new[-1], best), np.where(better, trial, error)
+        row = new
+    roundoff = 4 * EPS * (abs(f(x)) + abs(x)) / step
+    return best, np.where(np.isfinite(error), 2 * error + roundoff / 64, np.inf)
+
+
+def _central(f: Callable[[float], Array], x: float, step: float) -> Array:
+    with np.errstate(all="ignore"):
+        return np.asarray((f(x + step) - f(x - step)) / (2 * step))
+
+
+def _of_jacobian(oracle: str, J: Array, dy: Array, spread: Any) -> Derivative:
+    """dy J, whose error is that of J, Σ|dy| spread, and that of the sum; NaN where J is."""
+    product = np.asarray(np.tensordot(J, dy, axes=np.ndim(dy)))
+    size = _size(J, dy)
+    bound = ROUNDINGS * EPS * size
+    if np.ndim(spread):
+        bound = bound + np.tensordot(spread, abs(dy), axes=np.ndim(dy))
+    return Derivative(oracle, product, product, bound, size)
+
+
+def _size(J: Array, dy: Array) -> Array:
+    """Σ|dy J| and the largest dy times the largest of J, or 1: what rounding is relative to."""
+    J, dy = np.nan_to_num(abs(J)), abs(dy)
+    terms = np.tensordot(J, dy, axes=np.ndim(dy))
+    largest = dy.max(initial=0) * max(1.0, J.max(initial=0))
+    return np.asarray(terms + largest, dtype=float)
+
+
+ORACLES: dict[str, Oracle] = {
+    "50 digits": fifty_digits,
+    "complex step": complex_step,
+    "differences": differences,
+}
+
+
+def derivative(case: Case, dy: Array, places: Places | None = None) -> list[Derivative]:
+    """By the strongest oracle that the unit's forward can be asked by; at all places, or some."""
+    reasons = []
+    for oracle in ORACLES.values():
+        try:
+            return oracle(case, dy, places)
+        except Unavailable as reason:
+            reasons.append(str(reason))
+    raise Unavailable("; ".join(reasons))
+
+
+def slope_in_floats(case: Case, dy: Array, v: tuple[Array, ...]) -> tuple[float, float]:
+    """⟨dy, J v⟩ and its bound, by complex step, or by a difference where that cannot be had."""
+    try:
+        moved = [one + 1j * H * d for one, d in zip(case.inputs, v, strict=True)]
+        y = replace(case, inputs=tuple(moved)).forward()[0]
+        slope = y.imag / H if y.dtype.kind == "c" else None
+    except UnitError:
+        slope = None
+    spread: Any = 0.0
+    if slope is None:
+
+        def along(t: float) -> Array:
+            moved = [one + t * d for one, d in zip(case.inputs, v, strict=True)]
+            return np.asarray(replace(case, inputs=tuple(moved)).forward()[0], dtype=float)
+
+        slope, spread = _ridders(along, 0.0)
+    terms = dy * slope
+    rounding = ROUNDINGS * terms.size * EPS * (abs(terms).sum() + abs(dy).max(initial=0))
+    return float(terms.sum()), float(rounding + (abs(dy) * spread).sum())
+
+
+def in_floats(case: Case, dy: Array, places: Places | None = None) -> list[Derivative]:
+    """By complex step, or else by differences: fast, and good to some 10 digits and more."""
+    try:
+        return complex_step(case, dy, places)
+    except Unavailable:
+        return differences(case, dy, places)
+
+
+def every(case: Case, dy: Array) -> Iterator[tuple[str, list[Derivative] | str]]:
+    """What each oracle says, or why it says nothing."""
+    for name, oracle in ORACLES.items():
+        try:
+            yield name, oracle(case, dy, None)
+        except Unavailable as reason:
+            yield name, str(reason)
