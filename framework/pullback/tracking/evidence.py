@@ -1,0 +1,75 @@
+"""Evidence in MLflow that no training made: a run with its figures, its files and a note."""
+
+from __future__ import annotations
+
+import getpass
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pullback.errors import RunError
+from pullback.tracking.environment import environment
+from pullback.tracking.mlflow_view import METRICS_AT_ONCE, PARAMS_AT_ONCE, VALUE_LENGTH, View
+
+URI, EXPERIMENT = "sqlite:///mlflow.db", "pullback"  # as a training run has them
+
+
+def publish(
+    kind: str,
+    name: str,
+    *,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    files: Sequence[Path] = (),
+    note: str = "",
+    uri: str = URI,
+    experiment: str = EXPERIMENT,
+) -> str:
+    """One finished run; returns how to open the store. What is not finite is no metric.
+
+    The tag ``pullback.kind`` says what it is evidence of, the versions stand in tags as those of a
+    training run do, ``note`` is the description, in Markdown. Raises RunError where MLflow fails.
+    """
+    view = View(uri, experiment)
+    try:
+        _publish(view, kind, name, params, metrics, files, note)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunError(f"MLflow at {view.uri} does not have all of '{name}': {reason}") from error
+    return view.how_to_open()
+
+
+def _publish(
+    view: View,
+    kind: str,
+    name: str,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    files: Sequence[Path],
+    note: str,
+) -> None:
+    client = view.client
+    from mlflow.entities import Metric, Param
+
+    now = int(1000 * time.time())
+    tags = {
+        "pullback.kind": kind,
+        "mlflow.note.content": note,
+        "mlflow.source.name": "pullback check",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": getpass.getuser(),
+        **{f"version.{key}": str(value) for key, value in environment().items() if value},
+    }
+    run = client.create_run(view.experiment_id, run_name=name, tags=tags, start_time=now)
+    run_id = str(run.info.run_id)
+    known = [Param(key, str(value)[:VALUE_LENGTH]) for key, value in params.items()]
+    found = [Metric(key, value, now, 0) for key, value in metrics.items() if math.isfinite(value)]
+    for start in range(0, len(known), PARAMS_AT_ONCE):
+        client.log_batch(run_id, params=known[start : start + PARAMS_AT_ONCE])
+    for start in range(0, len(found), METRICS_AT_ONCE):
+        client.log_batch(run_id, metrics=found[start : start + METRICS_AT_ONCE])
+    for file in files:
+        client.log_artifact(run_id, str(file))
+    client.set_terminated(run_id, "FINISHED")
