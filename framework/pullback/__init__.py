@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pullback.training import Recipe as Recipe
     from pullback.training import Result as Result
     from pullback.training import train as train
+    from pullback.verify.checks import check as check
+    from pullback.verify.outcome import Report as Report
 
 # Where each public name lives; imported when it is asked for, so that `import pullback` costs
 # nothing.
@@ -26,9 +28,11 @@ _HOME = {
     "Net": "net",
     "PullbackError": "errors",
     "Recipe": "training",
+    "Report": "verify.outcome",
     "Result": "training",
     "Split": "data",
     "build": "options",
+    "check": "verify.checks",
     "from_arrays": "data",
     "load_plugin": "registry",
     "prepare": "data",

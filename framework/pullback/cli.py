@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "train a network; with -m, sweep over settings (a Hydra application)",
     "resume": "go on with a run from its last checkpoint",
     "compare": "tables and pictures of the runs below a directory",
+    "check": "whether each backward is the pullback of its own forward",
     "list": "the registered units: equations, options, providers",
 }
 
@@ -22,6 +23,7 @@ examples:
   pullback train                                   the founding network on the two moons
   pullback train -m loss=cross_entropy_fused,cross_entropy_exact seed=0,1,2
   pullback train --help                            every group and setting
+  pullback check softmax                           is its backward right, and how do we know
   pullback list loss                               the losses, with their equations
 """
 
@@ -75,7 +77,11 @@ def _run(words: list[str]) -> int:
     return int(importlib.import_module(_MODULES[args.command]).run(args))
 
 
-_MODULES = {"compare": "pullback.compare.command", "list": "pullback.listing"}
+_MODULES = {
+    "check": "pullback.verify.command",
+    "compare": "pullback.compare.command",
+    "list": "pullback.listing",
+}
 
 
 def _parser(command: str) -> argparse.ArgumentParser:

@@ -1,0 +1,269 @@
+"""``pullback check``: whether each backward is the pullback of its own forward, for people."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pullback import registry
+from pullback.errors import ConfigError, PullbackError, RegistryError, a, nearest
+from pullback.units import KINDS
+
+if TYPE_CHECKING:
+    from pullback.verify.outcome import Report, Status
+
+Unit: TypeAlias = tuple[str, str]  # its kind and its name
+
+
+# What makes no sense beside an option, and what makes none without it.
+_NOT_BESIDE = {
+    "atlas": ("names", "family", "mutants", "json", "html", "verbose"),
+    "mutants": ("html", "verbose"),
+}
+_ONLY_BESIDE = {"output": "atlas", "track": "atlas"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``pullback check``."""
+    parser.description = (
+        "Check units: is each backward the pullback of its own forward, and do forward, backward "
+        "and step obey the law of a unit? The status is 1 if something failed."
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="a layer, a loss, an optimizer, a family, a file.py with units, or all",
+    )
+    parser.add_argument(
+        "--family", action="store_true", help="with a unit's name, its whole family"
+    )
+    parser.add_argument(
+        "--plugins", nargs="+", default=[], metavar="FILE", help="with the units of these files"
+    )
+    parser.add_argument("--verbose", action="store_true", help="every table in full")
+    parser.add_argument("--json", action="store_true", help="as JSON, for a program to read")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="a page with every table, too")
+    parser.add_argument(
+        "--mutants",
+        action="store_true",
+        help="plant every known mistake in the units and tell which checks see it",
+    )
+    parser.add_argument(
+        "--atlas", metavar="FAMILY", help="how many digits each loss of a family keeps, and where"
+    )
+    parser.add_argument("--output", metavar="FILE", type=Path, help="the picture of --atlas")
+    parser.add_argument("--track", action="store_true", help="log --atlas to MLflow")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check what is named and tell the outcome; 1 if something failed. Raises PullbackError."""
+    _refuse_what_clashes(args)
+    for reference in args.plugins:
+        registry.load_plugin(reference)
+    if args.atlas:
+        from pullback.verify import atlas_view
+
+        atlas_view.run(args.atlas, picture_path=args.output, track=args.track)
+        return 0
+    if args.mutants:
+        from pullback.verify import mutants
+
+        return mutants.run([name for _, name in _chosen(args.names, args.family)], args.json)
+    if not args.names:
+        raise PullbackError(
+            "say what to check: a layer, a loss, an optimizer, a family, a file.py or all, as in "
+            "`pullback check softmax`; `pullback list` shows the names"
+        )
+    started = time.perf_counter()
+    reports = _checked(_chosen(args.names, args.family))
+    _tell(reports, time.perf_counter() - started, args)
+    return 0 if all(reports) else 1
+
+
+def _refuse_what_clashes(args: argparse.Namespace) -> None:
+    for one, others in _NOT_BESIDE.items():
+        for other in others:
+            if getattr(args, one) and getattr(args, other):
+                what = "names" if other == "names" else f"--{other}"
+                raise ConfigError(f"it takes no {what} beside it", f"--{one}")
+    for one, needed in _ONLY_BESIDE.items():
+        if getattr(args, one) and not getattr(args, needed):
+            raise ConfigError(f"it belongs to --{needed}, which is not given", f"--{one}")
+
+
+# What the names stand for.
+
+
+def _chosen(names: list[str], whole_family: bool) -> list[Unit]:
+    """Every unit that is named, once, by kind; RegistryError for a name that nobody provides."""
+    found = dict.fromkeys(unit for name in names for unit in _named(name, whole_family))
+    return sorted(found, key=lambda unit: list(KINDS).index(unit[0]))
+
+
+def _named(name: str, whole_family: bool) -> list[Unit]:
+    everything = _everything()
+    if name == "all":
+        return everything
+    if name.endswith(".py"):
+        return _of_file(name)
+    units = [unit for unit in everything if unit[1] == name]
+    for unit in units:
+        registry.lookup(*unit)  # RegistryError where it cannot be imported
+    if units and not whole_family:
+        return units
+    families = {_family(unit) for unit in units} or {name}
+    members = [unit for unit in everything if _family(unit) in families]
+    if not members:
+        raise RegistryError(_unknown(name))
+    return members
+
+
+def _everything() -> list[Unit]:
+    from pullback.verify.laws import CHECKS
+
+    return [(kind, name) for kind in CHECKS for name in registry.names(kind)]
+
+
+def _of_file(name: str) -> list[Unit]:
+    from pullback.verify.laws import CHECKS
+
+    entries = registry.load_plugin(name)
+    found = [(one.kind, one.name) for one in entries if one.kind in CHECKS]
+    if not found:
+        kinds = " and ".join(dict.fromkeys(a(one.kind) for one in entries))
+        raise ConfigError(f"{name} has {kinds}: there are checks for layers, losses and optimizers")
+    return found
+
+
+def _family(unit: Unit) -> str:
+    """Its family; none for what cannot be imported."""
+    try:
+        return registry.family(registry.lookup(*unit), unit[1])
+    except RegistryError:
+        return ""
+
+
+def _unknown(name: str) -> str:
+    kinds = [kind for kind in KINDS if name in registry.names(kind)]
+    if kinds:
+        return f"'{name}' is {a(kinds[0])}: there are checks for layers, losses and optimizers"
+    known = {"all"}
+    for unit in _everything():
+        known |= {unit[1], _family(unit)} - {""}
+    beside = f"; for the file, {name}.py" if Path(f"{name}.py").is_file() else ""
+    return f"there is nothing to check called '{name}'{beside or nearest(name, known)}"
+
+
+# The checks.
+
+
+def _checked(units: list[Unit]) -> list[Report]:
+    """A report of each; what a unit prints does not go among ours."""
+    from rich.console import Console
+
+    reports = []
+    with contextlib.redirect_stdout(sys.stderr), Console(stderr=True).status("") as status:
+        for place, unit in enumerate(units, 1):
+            status.update(f"{unit[1]} ({place} of {len(units)})")
+            reports.append(_report(*unit))
+    return reports
+
+
+def _report(kind: str, name: str) -> Report:
+    from pullback.verify.checks import in_words, report, subject_of
+    from pullback.verify.outcome import Skipped
+
+    try:
+        subject = subject_of(name, kind)
+    except Skipped as reason:
+        return _not_started(kind, name, "skip", reason.message)
+    except PullbackError as error:
+        return _not_started(kind, name, "fail", str(error))
+    except Exception as error:  # whatever its __post_init__ may raise
+        return _not_started(kind, name, "fail", f"it cannot be made: {in_words(error)}")
+    return report(subject)
+
+
+def _not_started(kind: str, name: str, status: Status, message: str) -> Report:
+    from pullback.verify.outcome import Report, Result
+    from pullback.verify.table import START
+
+    providers = [one.provider for one in registry.entries(kind) if one.name == name]
+    return Report(
+        kind=kind,
+        name=name,
+        family=_family((kind, name)) or name,
+        provider=" and ".join(providers),
+        results=[Result(START, status, message)],
+    )
+
+
+# What is told of them.
+
+
+def _tell(reports: list[Report], seconds: float, args: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from pullback.verify import table
+
+    if args.json:
+        print(json.dumps(_document(reports, seconds), indent=1, ensure_ascii=False))
+    else:
+        console = Console(highlight=False)
+        table.show(reports, console, in_full=args.verbose or len(reports) <= table.FEW)
+        console.print(table.total(reports, seconds))
+    if args.html:
+        from pullback.verify import page
+
+        _write(args.html, page.page(reports, seconds, versions()))
+
+
+def _document(reports: list[Report], seconds: float) -> dict[str, Any]:
+    from pullback.verify.table import counts
+
+    document = {
+        "reports": [one.as_dict() for one in reports],
+        "counts": counts(reports),
+        "units": len(reports),
+        "seconds": seconds,
+        "versions": versions(),
+    }
+    return dict(_plain(document))
+
+
+def _plain(value: Any) -> Any:
+    """For JSON, which knows no NaN and no infinity: null."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if not isinstance(value, str | int | float | None):
+        value = value.item()  # NumPy's
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def versions() -> dict[str, str]:
+    """Of what a report depends on."""
+    import platform
+    from importlib.metadata import version
+
+    return {
+        "pullback": version("pullback"),
+        "numpy": version("numpy"),
+        "python": platform.python_version(),
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PullbackError(f"cannot write {path}: {error.strerror or error}") from error
+    print(f"wrote {path}", file=sys.stderr)
