@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pullback.errors import PullbackError
+from pullback.errors import ConfigError, PullbackError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
             line[f"{result}_digits"] = digits.min()
             line[f"{result}_ulps"] = rows[f"{result}_ulps"].max()
             line[f"{result}_lost_from"] = rows["gap"][digits < digits_of(keys[1]) / 2].min()
+        line["problem"] = rows["problem"].max()  # one of them, if there is any
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -61,6 +62,8 @@ def show(frame: pd.DataFrame, console: Console) -> None:
         for _, dtype, label, *cells in lines:
             table.add_row(*map(Text, [f"  {dtype} {label}", *cells]))
     console.print(table)
+    for line in _problems(frame):
+        console.print(Text(line))
 
 
 _HEADINGS = [f"{result}\n{what}" for result in RESULTS for what in ("digits", "ulps", "lost at")]
@@ -71,7 +74,9 @@ def _caption(frame: pd.DataFrame) -> str:
     gaps = frame["gap"]
     return (
         f"Digits correct, and ulps, at their worst over gaps {gaps.min():g} … {gaps.max():g} and "
-        f"{_classes(frame)} classes; lost at: the first gap with less than half of the digits."
+        f"{_classes(frame)} classes, of the loss and of the worst entry of its gradient.\n"
+        "right: the label is the class that is ahead by the gap; wrong: another one.\n"
+        "lost at: the first gap with less than half of the digits; –: none."
     )
 
 
@@ -80,23 +85,35 @@ def _classes(frame: pd.DataFrame) -> str:
 
 
 def _lines(frame: pd.DataFrame) -> Iterator[list[str]]:
+    """The cells of each line; none has anything to say where the variant does not run."""
     for line in summary(frame).itertuples(index=False):
-        variant, dtype, label, *numbers = line
+        variant, dtype, label, *numbers, problem = line
         texts = [f"{number:{form}}" for number, form in zip(numbers, _FORMS, strict=True)]
-        yield [variant, dtype, label, *("–" if text == "nan" else text for text in texts)]
+        shown = [{"nan": "–", "inf": "∞"}.get(text, text) for text in texts]
+        yield [variant, dtype, label, *([""] * len(shown) if problem else shown)]
+
+
+def _problems(frame: pd.DataFrame) -> list[str]:
+    rows = frame[frame["problem"] != ""].drop_duplicates(["variant", "dtype"])
+    return [
+        f"{one.variant} does not run in {one.dtype}: {one.problem}" for one in rows.itertuples()
+    ]
 
 
 def _markdown(frame: pd.DataFrame) -> str:
     heading = [*KEYS, *(one.replace("\n", " ") for one in _HEADINGS)]
     rows = [heading, ["---"] * len(heading), *_lines(frame)]
-    return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", _caption(frame)])
+    told = "\n\n".join([*_caption(frame).split("\n"), *_problems(frame)])
+    return "\n".join([told, "", *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 # The picture
 
+PICTURES = (".png", ".svg", ".pdf")
+
 
 def picture(frame: pd.DataFrame, path: Path | str) -> None:
-    """A PNG: a heat map for value and gradient of each variant, the worst of the classes."""
+    """A heat map for value and gradient of each variant, the worst of the classes."""
     from matplotlib.figure import Figure
 
     variants, gaps = frame["variant"].unique(), frame["gap"].unique()
@@ -117,10 +134,10 @@ def picture(frame: pd.DataFrame, path: Path | str) -> None:
     figure.suptitle(
         f"Digits correct, the fewest of {_classes(frame)} classes.  "
         "right: the label is the leading class; wrong: another.\n"
-        "×: not a finite number.  grey: the truth underflows, or the variant does not run.",
+        "×: not a finite number.  grey: the truth underflows.",
         fontsize=11,
     )
-    figure.savefig(path, format="png")
+    figure.savefig(path)
 
 
 def _heat_map(axes: Axes, mine: pd.DataFrame, result: str) -> Any:
@@ -143,8 +160,16 @@ def _heat_map(axes: Axes, mine: pd.DataFrame, result: str) -> Any:
             text, colour = ("×", "#E69F00") if broken[row, at] else (f"{int(number)}", "white")
             colour = "black" if share[row, at] > 0.6 else colour
             size = 11 if broken[row, at] else 8
-            axes.text(at, row, text, color=colour, fontsize=size, ha="center", va="center")
+            _write(axes, at, row, text, color=colour, fontsize=size)
+    for line, problem in enumerate(by_row["problem"].max().unstack("gap").max(axis=1)):
+        if problem:
+            _write(axes, (len(digits.columns) - 1) / 2, line, "does not run", fontsize=9)
     return image
+
+
+def _write(axes: Axes, x: float, y: float, text: str, **style: Any) -> None:
+    """In the middle of a place; the layout has no need to measure it, which takes seconds."""
+    axes.text(x, y, text, ha="center", va="center", **style).set_in_layout(False)
 
 
 # All of it
@@ -162,8 +187,11 @@ def run(
     """Measure a family, print the table, draw the picture, log all of it to MLflow."""
     from rich.console import Console
 
+    if picture_path:
+        _must_be_a_picture(Path(picture_path))
     console = console or Console(highlight=False)
-    frame = measure(family)
+    with Console(stderr=True).status(f"measuring {family} against 1000 digits"):
+        frame = measure(family)
     show(frame, console)
     told = []
     if picture_path:
@@ -181,6 +209,14 @@ def run(
     return frame
 
 
+def _must_be_a_picture(path: Path) -> None:
+    """Before anything is measured."""
+    if path.suffix.lower() not in PICTURES:
+        raise ConfigError(f"the atlas is drawn as {', '.join(PICTURES)}, not {path}", "--output")
+    if not path.parent.is_dir():
+        raise ConfigError(f"there is no folder {path.parent}", "--output")
+
+
 def _track(family: str, frame: pd.DataFrame, uri: str | None, experiment: str | None) -> str:
     from pullback.tracking import evidence
 
@@ -191,7 +227,8 @@ def _track(family: str, frame: pd.DataFrame, uri: str | None, experiment: str | 
         for line in summary(frame).to_dict("records")
         for result, what in itertools.product(RESULTS, ("digits", "ulps"))
     }
-    params = {name: sorted(frame[name].unique().tolist()) for name in ("variant", "gap", "classes")}
+    names = ("variant", "dtype", "classes", "gap")
+    params = {name: ", ".join(f"{one}" for one in frame[name].unique()) for name in names}
     with TemporaryDirectory() as folder:
         files = [Path(folder) / name for name in ("atlas.png", "atlas.csv")]
         picture(frame, files[0])
@@ -199,7 +236,7 @@ def _track(family: str, frame: pd.DataFrame, uri: str | None, experiment: str | 
         return evidence.publish(
             "atlas",
             f"atlas of {family}",
-            params={"family": family, **params, "dtype": frame["dtype"].unique().tolist()},
+            params={"family": family, **params},
             metrics=worst,
             files=files,
             note=_markdown(frame),
