@@ -70,7 +70,7 @@ class Case:
     def both(self, dy: Any = None) -> tuple[Any, tuple[Any, ...]]:
         """y and the gradients for dy; for a random one, if none is given."""
         y, residual = self.forward()
-        return y, self.backward(residual, self.cotangent(y) if dy is None else dy)
+        return y, self.backward(residual, self.cotangent(y) if dy is None else dy.copy())
 
     def cotangent(self, like: Any, seed: int = 1) -> Array:
         """Random numbers; all ones would hide what the rows of a Jacobian add up to."""
@@ -81,11 +81,12 @@ class Case:
     def with_inputs(self, convert: Callable[[Any], Any]) -> Case:
         return replace(self, inputs=tuple(convert(one) for one in self.inputs))
 
-    def without_rows(self) -> Case:
-        """The same with no row at all."""
+    def with_rows(self, rows: slice) -> Case:
+        """The same with these rows alone, or with none."""
         x, *params = self.inputs
-        none = tuple(one[:0] for one in self.target)
-        return replace(self, label="no row", inputs=(x[:0], *params), target=none)
+        return replace(
+            self, inputs=(x[rows], *params), target=tuple(one[rows] for one in self.target)
+        )
 
     def astype(self, dtype: Any) -> Case:
         """The same in another precision, the rows of a target included."""
@@ -139,6 +140,22 @@ class Subject:
     def sized(self, rows: int, features: int) -> Subject:
         """The same at another shape, where the unit does not bring samples of its own."""
         return replace(self, rows=rows, features=features)
+
+    def fits(self) -> bool:
+        """Whether forward takes this shape: it may refuse one with a ValueError."""
+        try:
+            for case in self.cases():
+                case.forward()
+        except UnitError as error:
+            if isinstance(error.__cause__, ValueError):
+                return False
+            raise
+        return True
+
+    def fitted(self) -> Subject:
+        """With a number of features that forward takes, if there is one up to 12."""
+        every = (self.sized(self.rows, n) for n in (self.features, *range(1, 13)))
+        return next((one for one in every if one.fits()), self)
 
     def with_unit(self, unit: Any) -> Subject:
         return replace(self, unit=unit)
@@ -290,17 +307,22 @@ def loss_cases(subject: Subject, rng: np.random.Generator) -> Iterator[Case]:
     labels = np.arange(rows) % features
     labels[-1] = rng.integers(features)
     soft = rng.dirichlet(np.ones(features), size=rows) * rng.uniform(0.5, 2, size=(rows, 1))
-    for label, y in predictions(subject, rng).items():
-        targets = {"labels": labels, "rows": soft}
-        for kind, target in targets.items():
-            if _takes(unit, y, target):
-                yield Case(f"{label}, {kind}", unit, (y,), (target,))
+    found = [
+        Case(f"{label}, {kind}", unit, (y,), (target,))
+        for label, y in predictions(subject, rng).items()
+        for kind, target in {"labels": labels, "rows": soft}.items()
+    ]
+    taken = [case for case in found if _takes(unit, *case.inputs, *case.target)]
+    if not taken:
+        found[0].forward()  # it says why
+    yield from taken
 
 
 def _takes(unit: Any, y: Array, target: Array) -> bool:
     try:
-        with np.errstate(all="ignore"):
-            unit.forward(y, target)
-    except (ValueError, TypeError, IndexError):
-        return False
+        carried_out(unit.forward, y, target)
+    except UnitError as error:
+        if isinstance(error.__cause__, ValueError | TypeError | IndexError):
+            return False
+        raise
     return True

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import time
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from pullback import registry
 from pullback.errors import ConfigError, RegistryError, nearest
-from pullback.verify.cases import Check, Subject, instance
+from pullback.verify.cases import Check, Subject, UnitError, instance
 from pullback.verify.diagnosis import diagnose
 from pullback.verify.laws import CHECKS
 from pullback.verify.outcome import Failed, Report, Result, Skipped, Verdict
@@ -43,7 +44,16 @@ def subject_of(unit: Any, kind: str | None = None, name: str = "") -> Subject:
             f"{name or cls.__name__} is {what}: there are checks for layers, losses and optimizers"
         )
     name = name or registry.name_of(cls)
-    return Subject(kind, name, instance(unit) if inspect.isclass(unit) else unit)
+    subject = Subject(kind, name, instance(unit) if inspect.isclass(unit) else unit)
+    return subject if kind == "optimizer" else _fitted(subject)
+
+
+def _fitted(subject: Subject) -> Subject:
+    """At a width that it takes; a unit that cannot be called at all is the checks' to tell of."""
+    try:
+        return subject.fitted()
+    except UnitError:
+        return subject
 
 
 def kind_of_name(name: str) -> str:
@@ -75,7 +85,9 @@ def carry_out(check: Check, subject: Subject, *, explain: bool = True) -> Result
     """One check of a unit: its digits, or what it ended with, with the name of the mistake."""
     started = time.perf_counter()
     try:
-        found = Result(check.__name__, "pass", digits=check(subject))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the unit's own, of a mean of no rows
+            found = Result(check.__name__, "pass", digits=check(subject))
     except Verdict as verdict:
         facts = dict(verdict.facts)
         if explain and isinstance(verdict, Failed) and verdict.evidence is not None:

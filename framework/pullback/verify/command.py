@@ -8,6 +8,8 @@ import json
 import math
 import sys
 import time
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -47,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plugins", nargs="+", default=[], metavar="FILE", help="with the units of these files"
     )
-    parser.add_argument("--verbose", action="store_true", help="every table in full")
+    parser.add_argument("--verbose", action="store_true", help="every check of every unit, in full")
     parser.add_argument("--json", action="store_true", help="as JSON, for a program to read")
     parser.add_argument("--html", metavar="FILE", type=Path, help="a page with every table, too")
     parser.add_argument(
@@ -73,9 +75,11 @@ def run(args: argparse.Namespace) -> int:
         atlas_view.run(args.atlas, picture_path=args.output, track=args.track)
         return 0
     if args.mutants:
-        from pullback.verify import mutants
+        from pullback.verify import mutants_view
 
-        return mutants.run([name for _, name in _chosen(args.names, args.family)], args.json)
+        units = _chosen(args.names or ["all"], args.family)
+        files = [*args.plugins, *(name for name in args.names if name.endswith(".py"))]
+        return mutants_view.run(units, files, as_json=args.json)
     if not args.names:
         raise PullbackError(
             "say what to check: a layer, a loss, an optimizer, a family, a file.py or all, as in "
@@ -84,7 +88,16 @@ def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     reports = _checked(_chosen(args.names, args.family))
     _tell(reports, time.perf_counter() - started, args)
-    return 0 if all(reports) else 1
+    return _status(reports)
+
+
+def _status(reports: list[Report]) -> int:
+    """1 where something failed, and 2 where nothing was checked."""
+    from pullback.verify.table import never_started
+
+    if not all(reports):
+        return 1
+    return 2 if all(map(never_started, reports)) else 0
 
 
 def _refuse_what_clashes(args: argparse.Namespace) -> None:
@@ -169,31 +182,51 @@ def _checked(units: list[Unit]) -> list[Report]:
     from rich.console import Console
 
     reports = []
-    with contextlib.redirect_stdout(sys.stderr), Console(stderr=True).status("") as status:
+    with (
+        contextlib.redirect_stdout(sys.stderr),
+        no_complex_warning(),
+        Console(stderr=True).status("") as status,
+    ):
         for place, unit in enumerate(units, 1):
             status.update(f"{unit[1]} ({place} of {len(units)})")
             reports.append(_report(*unit))
     return reports
 
 
+@contextlib.contextmanager
+def no_complex_warning() -> Iterator[None]:
+    """The complex numbers are ours: NumPy's warning of what a unit does to them is not for it."""
+    from numpy.exceptions import ComplexWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ComplexWarning)
+        yield
+
+
 def _report(kind: str, name: str) -> Report:
-    from pullback.verify.checks import in_words, report, subject_of
-    from pullback.verify.outcome import Skipped
+    from pullback.verify.checks import report, subject_of
 
     try:
         subject = subject_of(name, kind)
-    except Skipped as reason:
-        return _not_started(kind, name, "skip", reason.message)
-    except PullbackError as error:
-        return _not_started(kind, name, "fail", str(error))
     except Exception as error:  # whatever its __post_init__ may raise
-        return _not_started(kind, name, "fail", f"it cannot be made: {in_words(error)}")
+        return _not_started(kind, name, error)
     return report(subject)
 
 
-def _not_started(kind: str, name: str, status: Status, message: str) -> Report:
-    from pullback.verify.outcome import Report, Result
-    from pullback.verify.table import START
+def why_not_started(error: Exception) -> tuple[Status, str]:
+    """Whether a unit that cannot be made is wrong, or only not for us to make; and why."""
+    from pullback.verify.checks import in_words
+    from pullback.verify.outcome import Skipped
+
+    if isinstance(error, Skipped):
+        return "skip", error.message
+    if isinstance(error, PullbackError):
+        return "fail", str(error)
+    return "fail", f"it cannot be made: {in_words(error)}"
+
+
+def _not_started(kind: str, name: str, error: Exception) -> Report:
+    from pullback.verify.outcome import START, Report, Result
 
     providers = [one.provider for one in registry.entries(kind) if one.name == name]
     return Report(
@@ -201,7 +234,7 @@ def _not_started(kind: str, name: str, status: Status, message: str) -> Report:
         name=name,
         family=_family((kind, name)) or name,
         provider=" and ".join(providers),
-        results=[Result(START, status, message)],
+        results=[Result(START, *why_not_started(error))],
     )
 
 
@@ -217,7 +250,7 @@ def _tell(reports: list[Report], seconds: float, args: argparse.Namespace) -> No
         print(json.dumps(_document(reports, seconds), indent=1, ensure_ascii=False))
     else:
         console = Console(highlight=False)
-        table.show(reports, console, in_full=args.verbose or len(reports) <= table.FEW)
+        table.show(reports, console, verbose=args.verbose)
         console.print(table.total(reports, seconds))
     if args.html:
         from pullback.verify import page

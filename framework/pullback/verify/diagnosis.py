@@ -27,14 +27,24 @@ MOST_NUMBERS = 60  # of an input for which the oracle is asked again and again
 
 def diagnose(case: Case, dy: Array) -> dict[str, str]:
     """The fields of a result that a wrong gradient fills: mistake, explanation, example."""
-    if sum(one.size for one in case.inputs) > MOST_NUMBERS:
-        return {}
     case = case.with_inputs(np.array)
+    if sum(one.size for one in case.inputs) > MOST_NUMBERS:
+        return named(_cut_off(case.both(dy)[1][0]))
     found = {**recognise(case, dy), "example": ""}
     small = smallest(case, dy)
     if small is not None:
         found["example"] = shown(*small)
     return found
+
+
+def _cut_off(dx: Array) -> str:
+    """The name of the mistake where the last rows have no gradient, or the classes from 128 on."""
+    if dx.ndim < 2:
+        return ""
+    rows, columns = (np.flatnonzero(dx.any(axis=axis)) for axis in (-1, -2))
+    if columns.size == 128 < dx.shape[-1]:
+        return "classes in one byte"
+    return "last block dropped" if 0 < rows.size < len(dx) and rows[-1] < len(dx) - 1 else ""
 
 
 def recognise(case: Case, dy: Array) -> dict[str, str]:

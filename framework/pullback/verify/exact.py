@@ -26,9 +26,10 @@ from mpmath import libmp
 from numpy.typing import DTypeLike
 
 from pullback.units import Array
-from pullback.verify.functions import FUNCTIONS, TESTS, log, mp, quotient
+from pullback.verify.functions import FUNCTIONS, TESTS, exp, log, mp, quotient
 
 SAFETY = 2.0
+HIDDEN = 32  # roundings that a constant may have behind it: (1 − ε) / C, and a sum of these
 FUNCTION_ULPS = 4
 
 low = mpmath.MPContext()  # errors need an exponent of any size, and few digits
@@ -54,7 +55,7 @@ class Arithmetic:
         found = np.empty(values.shape, dtype=object)
         for at in np.ndindex(values.shape):
             error = ZERO if errors is None else errors[at]
-            found[at] = Number(_exactly(values[at]), error, self)
+            found[at] = Number(exactly(values[at]), error, self)
         return self.view(found)
 
     def view(self, objects: Array) -> Numbers:
@@ -66,23 +67,28 @@ class Arithmetic:
         """A number, or a constant of the code, as a number of this arithmetic."""
         if isinstance(value, Number):
             return value
-        number = Number(_exactly(value), ZERO, self)
+        number = Number(exactly(value), ZERO, self)
         if self.tracked and self.constant and not _is_short(value):
             number.error = low.mpf(self.constant * abs(number.value))
         return number
 
-    def step(self, value: Any, passed_on: Any, ulps: int = 1) -> Number:
-        """The result of an operation whose inputs pass on that much of their errors."""
+    def step(self, value: Any, passed_on: Any, ulps: int = 1, underflows: bool = True) -> Number:
+        """The result of an operation whose inputs pass on that much of their errors.
+
+        A sum does not underflow, and what is exactly 0 has not.
+        """
         if not self.tracked:
             return Number(value, ZERO, self)
-        error = low.mpf(passed_on + ulps * self.roundoff * abs(value) + self.underflow)
+        error = low.mpf(passed_on + ulps * self.roundoff * abs(value))
+        if underflows and value:
+            error += self.underflow
         if not mp.isfinite(value) or not error + abs(value) <= self.largest:
             error = NO_BOUND if mp.isfinite(value) else ZERO
         return Number(value, error, self)
 
 
 EXACT = Arithmetic()
-CONSTANTS = Arithmetic(tracked=True, constant=low.mpf(2) ** -53)
+CONSTANTS = Arithmetic(tracked=True, constant=HIDDEN * low.mpf(2) ** -53)
 
 
 @functools.cache
@@ -93,20 +99,22 @@ def rounding(dtype: DTypeLike) -> Arithmetic:
     return Arithmetic(
         tracked=True,
         roundoff=half_ulp,
-        constant=half_ulp,
+        constant=HIDDEN * half_ulp,
         underflow=low.mpf(float(info.smallest_subnormal)),
         largest=low.mpf(float(info.max)),
     )
 
 
-def _exactly(value: Any) -> Any:
-    """A float, an integer or a truth value as an mpf, without rounding."""
+def exactly(value: Any) -> Any:
+    """A float, an integer, a truth value or a number as an mpf, without rounding."""
     if isinstance(value, int | np.integer | np.bool_):
         return mp.mpf(int(value))
     if isinstance(value, float | np.floating):
         return mp.mpf(float(value))
     if isinstance(value, mp.mpf):
         return value
+    if isinstance(value, Number):
+        return value.value
     raise TypeError(f"{type(value).__name__} is no real number")
 
 
@@ -134,13 +142,13 @@ class Number:
 
     def __add__(self, other: Any) -> Number:
         b = self.arithmetic.lift(other)
-        return self.arithmetic.step(self.value + b.value, self.error + b.error)
+        return self.arithmetic.step(self.value + b.value, self.error + b.error, underflows=False)
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Number:
         b = self.arithmetic.lift(other)
-        return self.arithmetic.step(self.value - b.value, self.error + b.error)
+        return self.arithmetic.step(self.value - b.value, self.error + b.error, underflows=False)
 
     def __rsub__(self, other: Any) -> Number:
         return self.arithmetic.lift(other) - self
@@ -174,14 +182,14 @@ class Number:
         if b.value == int(b.value) if mp.isfinite(b.value) else False:
             exponent = int(b.value)
             return self.apply(lambda x: x**exponent)
-        return (b * self.apply(mp.log)).apply(mp.exp)
+        return (b * self.apply(log)).apply(exp)
 
     def __rpow__(self, other: Any) -> Number:
         return self.arithmetic.lift(other) ** self
 
     def _other(self, other: Any) -> Any:
-        """The value that this one is compared with; no error has a say in which is larger."""
-        return other.value if isinstance(other, Number) else _exactly(other)
+        """The value that this one is compared with: a branch is the one that exact numbers take."""
+        return exactly(other)
 
     def __lt__(self, other: Any) -> bool:
         return bool(self.value < self._other(other))
@@ -251,11 +259,24 @@ for _name, _f in FUNCTIONS.items():
 
 
 def _logaddexp(a: Number, b: Number) -> Number:
-    largest = a if a >= b else b
-    return largest + ((a - largest).apply(mp.exp) + (b - largest).apply(mp.exp)).apply(log)
+    largest = a if a.value >= b.value else b
+    return largest + ((a - largest).apply(exp) + (b - largest).apply(exp)).apply(log)
+
+
+def _largest(a: Number, b: Number) -> Number:
+    """The larger, which in floats may be the other one, if that is as near as its error."""
+    if mp.isnan(a.value) or mp.isnan(b.value):
+        return a if mp.isnan(a.value) else b
+    larger, other = (a, b) if a.value >= b.value else (b, a)
+    if not a.arithmetic.tracked or larger.value == other.value == mp.inf:
+        return larger
+    error = max(larger.error, other.error - low.mpf(larger.value - other.value))
+    return Number(larger.value, error, a.arithmetic)
 
 
 PAIRS: dict[str, Callable[[Number, Number], Number]] = {
+    "maximum": _largest,
+    "minimum": lambda a, b: -_largest(-a, -b),
     "logaddexp": _logaddexp,
     "hypot": lambda a, b: (a * a + b * b).apply(mp.sqrt),
     "xlogy": lambda a, b: a * b.apply(log) if a else a,
@@ -329,9 +350,14 @@ def _calculated(ufunc: Any, method: str, operands: list[Any], options: dict[str,
         return np.frompyfunc(lambda one: test(one.value), 1, 1)(*operands).astype(bool)
     if single and name in FUNCTIONS:
         return np.frompyfunc(_method(FUNCTIONS[name]), 1, 1)(*operands, **options)
-    if single and name in PAIRS:
-        return np.frompyfunc(PAIRS[name], 2, 1)(*operands, **options)
+    if name in PAIRS:
+        return getattr(_pairwise(name), method)(*operands, **options)
     return getattr(ufunc, method)(*operands, **options)
+
+
+@functools.cache
+def _pairwise(name: str) -> Any:
+    return np.frompyfunc(PAIRS[name], 2, 1, identity=None)
 
 
 def _wrapped(arithmetic: Arithmetic, result: Any) -> Any:
@@ -352,7 +378,7 @@ def values(numbers: Any) -> Array:
     found = np.empty(array.shape, dtype=object)
     for at in np.ndindex(array.shape):
         one: Any = array[at]
-        found[at] = one.value if isinstance(one, Number) else _exactly(one)
+        found[at] = exactly(one)
     return found
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from pullback import registry
 from pullback.verify.cases import Case, Subject, UnitError
-from pullback.verify.checks import carry_out, kind_of_name, subject_of
+from pullback.verify.checks import carry_out, subject_of
+from pullback.verify.command import why_not_started
 from pullback.verify.laws import CHECKS
 from pullback.verify.laws.reach import MANY_CLASSES
 from pullback.verify.mistakes import MISTAKES
 
-if TYPE_CHECKING:
-    import pandas as pd
+Unit: TypeAlias = tuple[str, str]  # its kind and its name
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,14 @@ class Mutant:
     @property
     def killed(self) -> bool:
         return bool(self.killed_by)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The mutants of some units; and the units that have none, each with the reason."""
+
+    mutants: list[Mutant]
+    left_out: dict[Unit, str]
 
 
 def mutants_of(subject: Subject) -> Iterator[tuple[str, Any]]:
@@ -50,7 +58,7 @@ def _probes(subject: Subject) -> list[Case]:
     target = tuple(np.stack([one, one]) for one in subject.case().target)
     cases.append(replace(subject.case(), inputs=tuple(both), target=target))
     cases.append(subject.case().with_inputs(lambda one: one.astype(np.float32)))
-    cases.append(subject.case().without_rows())
+    cases.append(subject.case().with_rows(slice(0)))
     if not subject.has_samples:
         shapes = ((1, 1), (5, 3), (2, MANY_CLASSES))
         cases += [subject.sized(*shape).case() for shape in shapes]
@@ -93,129 +101,98 @@ def _indistinguishable(a: Any, b: Any) -> bool:
 
 def tried(subject: Subject) -> list[Mutant]:
     """Every mutant of a unit, with every check of its kind."""
-    found = []
-    for name, wrong in mutants_of(subject):
-        planted = replace(subject, unit=wrong)
-        results = [carry_out(one, planted, explain=False) for one in CHECKS[subject.kind]]
-        killers = tuple(one.check for one in results if one.status == "fail")
-        found.append(Mutant(subject.kind, subject.name, name, killers))
-    return found
+    return [
+        Mutant(subject.kind, subject.name, name, _failing(replace(subject, unit=wrong)))
+        for name, wrong in mutants_of(subject)
+    ]
 
 
-def matrix(names: Iterable[tuple[str, str]], processes: int = 1) -> list[Mutant]:
-    """The mutants of these units, (kind, name), each unit in a process of its own."""
-    units = list(names)
-    if processes < 2 or len(units) < 2:
-        return [mutant for one in units for mutant in _of_name(one)]
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        return [mutant for of_unit in pool.map(_of_name, units) for mutant in of_unit]
+def _failing(subject: Subject) -> tuple[str, ...]:
+    results = [carry_out(one, subject, explain=False) for one in CHECKS[subject.kind]]
+    return tuple(one.check for one in results if one.status == "fail")
 
 
-def _of_name(name: tuple[str, str]) -> list[Mutant]:
-    from threadpoolctl import threadpool_limits
+def matrix(
+    units: Sequence[Unit],
+    processes: int = 1,
+    files: Sequence[str] = (),
+    progress: Callable[[int], None] | None = None,
+) -> Matrix:
+    """The mutants of these units, (kind, name), each unit in one of the processes.
 
-    with threadpool_limits(1):
-        return tried(subject_of(name[1], name[0]))
-
-
-def only_by(mutants: Iterable[Mutant]) -> dict[str, int]:
-    """How many mutants each check kills that no other check does."""
-    found = {check.__name__: 0 for checks in CHECKS.values() for check in checks}
-    for one in mutants:
-        if len(one.killed_by) == 1:
-            found[one.killed_by[0]] += 1
-    return found
-
-
-def run(names: list[str], as_json: bool) -> int:
-    """Print the kill matrix of these units, or of all; 1 where a mutant survives."""
-    import os
-
-    units = [(kind_of_name(name), name) for name in names] or everything()
-    mutants = matrix(units, os.cpu_count() or 1)
-    if as_json:
-        print(json.dumps(as_dict(mutants), indent=1, ensure_ascii=False))
-    else:
-        show(mutants)
-    return 0 if all(one.killed for one in mutants) else 1
-
-
-def everything() -> list[tuple[str, str]]:
-    """Every registered unit that there are checks for."""
-    return [(kind, name) for kind in CHECKS for name in registry.names(kind)]
-
-
-def as_dict(mutants: list[Mutant]) -> dict[str, Any]:
-    """The matrix for a program: every mutant, the totals, and what each check alone kills."""
-    killed = sum(one.killed for one in mutants)
-    return {
-        "mutants": [{**vars(one), "killed": one.killed} for one in mutants],
-        "planted": len(mutants),
-        "killed": killed,
-        "survivors": [vars(one) for one in mutants if not one.killed],
-        "only_by": only_by(mutants),
-    }
-
-
-def table(mutants: list[Mutant]) -> pd.DataFrame:
-    """Mistakes × checks: in how many units each check sees each mistake, and in how many it is."""
-    import pandas as pd
-
-    kills = [(one.mistake, check) for one in mutants for check in one.killed_by]
-    frame = pd.DataFrame(kills, columns=["mistake", "check"])
-    counts = pd.crosstab(frame["mistake"], frame["check"])
-    planted_in = pd.Series([one.mistake for one in mutants]).value_counts()
-    killed_in = pd.Series([one.mistake for one in mutants if one.killed]).value_counts()
-    order = dict.fromkeys(one.mistake for one in mutants)
-    checks = [check for check in only_by(mutants) if check in counts.columns]
-    counts = counts.reindex(index=list(order), columns=checks, fill_value=0)
-    counts.insert(0, "killed", killed_in.reindex(counts.index, fill_value=0))
-    counts.insert(0, "units", planted_in.reindex(counts.index, fill_value=0))
-    return counts
-
-
-def show(mutants: list[Mutant]) -> None:
-    """The matrix in the terminal, one for each family of checks, and the totals."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    law = [one for one in mutants if one.kind != "optimizer"]
-    of_optimizers = [one for one in mutants if one.kind == "optimizer"]
-    for title, some in (("layers and losses", law), ("optimizers", of_optimizers)):
-        if some:
-            _show(console, title, some)
-    for one in mutants:
-        if not one.killed:
-            console.print(f"[red]survived[/]: {one.mistake}, in {one.unit}")
-    alone = [name for name, count in only_by(mutants).items() if count]
-    console.print(
-        f"{sum(one.killed for one in mutants)} of {len(mutants)} mutants killed · "
-        f"{len({one.mistake for one in mutants})} mistakes · {len({one.unit for one in mutants})} "
-        f"units · {len(alone)} checks kill one that no other does"
+    ``files`` are plugins that the processes have to load, and ``progress`` is told how many units
+    are done.
+    """
+    found: dict[Unit, list[Mutant] | str] = {}
+    for unit, outcome in _each(units, processes, files):
+        found[unit] = outcome
+        if progress is not None:
+            progress(len(found))
+    in_order = [(unit, found[unit]) for unit in units]
+    return Matrix(
+        mutants=[one for _, some in in_order if not isinstance(some, str) for one in some],
+        left_out={unit: reason for unit, reason in in_order if isinstance(reason, str)},
     )
 
 
-def _show(console: Any, title: str, mutants: list[Mutant]) -> None:
-    from rich.table import Table
+def _each(
+    units: Sequence[Unit], processes: int, files: Sequence[str]
+) -> Iterator[tuple[Unit, list[Mutant] | str]]:
+    if processes < 2 or len(units) < 2:
+        yield from ((unit, _of_unit(unit)) for unit in units)
+        return
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import active_children, get_context
 
-    frame = table(mutants)
-    checks = list(frame.columns[2:])
-    letters = {check: f"{place + 1}" for place, check in enumerate(checks)}
-    grid = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", title=title)
-    grid.add_column("mistake", no_wrap=True)
-    grid.add_column("units", justify="right")
-    grid.add_column("killed", justify="right")
-    for check in checks:
-        grid.add_column(letters[check], justify="right")
-    for mistake, row in frame.iterrows():
-        style = "" if row["killed"] == row["units"] else "red"
-        cells = [str(row[check]) if row[check] else "·" for check in checks]
-        grid.add_row(str(mistake), str(row["units"]), str(row["killed"]), *cells, style=style)
-    counts = only_by(mutants)
-    grid.add_row("killed by no other", "", "", *(str(counts[check]) for check in checks))
-    console.print(grid, soft_wrap=False)
-    console.print("   ".join(f"{number} {check}" for check, number in letters.items()), style="dim")
-    console.print()
+    with ProcessPoolExecutor(processes, get_context("spawn"), _begin, (files,)) as pool:
+        calls = {pool.submit(_of_unit, unit): unit for unit in units}
+        try:
+            for call in as_completed(calls):
+                yield calls[call], call.result()
+        except BaseException:  # Ctrl-C, too: a unit takes seconds, and nobody waits for it
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in active_children():
+                child.terminate()
+            raise
+
+
+def _begin(files: Sequence[str]) -> None:
+    """In a process that tries mutants: the plugins; what a unit prints does not go among ours."""
+    import signal
+    import sys
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends without a word: the parent tells it
+    sys.stdout = sys.stderr
+    for reference in files:
+        registry.load_plugin(reference)
+
+
+def _of_unit(unit: Unit) -> list[Mutant] | str:
+    """The mutants of a unit; why there are none, if it cannot be made or is wrong as it is."""
+    from threadpoolctl import threadpool_limits
+
+    kind, name = unit
+    with threadpool_limits(1):
+        try:
+            subject = subject_of(name, kind)
+        except Exception as error:  # whatever its __post_init__ may raise
+            return why_not_started(error)[1]
+        failing = _failing(subject)
+        if failing:
+            return f"it fails as it is: {', '.join(failing)}; see `pullback check`"
+        return tried(subject)
+
+
+def checks_of(mutants: Iterable[Mutant]) -> dict[tuple[str, ...], list[Mutant]]:
+    """The mutants by the names of their checks: layers and losses have the same."""
+    found: dict[tuple[str, ...], list[Mutant]] = {}
+    for one in mutants:
+        checks = tuple(check.__name__ for check in CHECKS[one.kind])
+        found.setdefault(checks, []).append(one)
+    return found
+
+
+def only_by(checks: Sequence[str], mutants: Iterable[Mutant]) -> dict[str, int]:
+    """How many of these mutants, all of the same checks, each check kills that no other does."""
+    alone = Counter(one.killed_by[0] for one in mutants if len(one.killed_by) == 1)
+    return {check: alone[check] for check in checks}

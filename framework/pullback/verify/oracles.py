@@ -2,8 +2,8 @@
 
 An oracle takes a case and a cotangent and gives, for each input, the interval that the gradient
 lies in. It asks forward alone, never backward. At a kink the interval is that between the one-sided
-derivatives, and every number in it is right. The strongest one that a unit's forward can be run
-through decides:
+derivatives, and every number in it is right; so is one between those at points beside it
+(:func:`hull`). The strongest one that a unit's forward can be run through decides:
 
 ``50 digits``
     forward on numbers of 110 digits, one-sided differences with a step of 1e-55. Where forward is
@@ -18,12 +18,13 @@ through decides:
 A symbolic oracle belongs beside them: any function from a case and a cotangent to intervals.
 
 Sources: Squire and Trapp, Using complex variables to estimate derivatives of real functions, 1998;
-Ridders, Accurate computation of F'(x) and F'(x) F''(x), 1982.
+Ridders, Accurate computation of F'(x) and F'(x) F''(x), 1982; Clarke, Optimization and nonsmooth
+analysis, 1983, 2.5.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,11 +32,13 @@ import numpy as np
 
 from pullback.units import Array
 from pullback.verify.cases import Case, UnitError
-from pullback.verify.exact import EXACT, values
+from pullback.verify.exact import EXACT, exactly, values
 from pullback.verify.functions import DIGITS, mp
 
 STEP = mp.mpf(10) ** -55
 NOISE = mp.mpf(10) ** (3 - DIGITS)  # of a function of 110 digits, relative, with room
+BESIDE = mp.mpf(10) ** -40  # how far from a kink its neighbours are
+NEIGHBOURS = 24  # three equal numbers have 6 orders: one is missed in 1 of 600
 H = 1e-200  # the complex step: its square is 0
 ROUNDINGS = 8  # of a term of a gradient and of its sum, where they cannot be counted
 EPS = float(np.finfo(float).eps)
@@ -103,22 +106,15 @@ def exact_value(case: Case) -> Array:
 
 def _slope(case: Case, place: int, at: tuple[int, ...], sign: int, base: Array) -> Array:
     """The one-sided difference quotient of y in one coordinate of one input."""
-    x = mp.mpf(float(case.inputs[place][at]))
+    x = exactly(case.inputs[place][at])
     for step in (STEP * max(mp.one, abs(x)), STEP * abs(x)):  # the second stays in a domain x > 0
         moved = EXACT.array(case.inputs[place])
         moved[at] = EXACT.lift(x + sign * step)
         inputs = (*case.inputs[:place], moved, *case.inputs[place + 1 :])
-        try:
-            y = values(replace(case, inputs=inputs).with_inputs(_exact).forward()[0])
-        except (UnitError, TypeError) as error:
-            raise Unavailable(f"forward does not run on numbers of 50 digits ({error})") from error
+        y = exact_value(replace(case, inputs=inputs))
         if not step or all(mp.isfinite(one) for one in y.ravel()):
             break
     return np.asarray((y - base) / (sign * step)) if step else y - y
-
-
-def _exact(value: Any) -> Any:
-    return value if value.dtype == object else EXACT.array(value)
 
 
 def directional(case: Case, dy: Array, directions: tuple[Array, ...]) -> tuple[Any, Any, Any]:
@@ -127,8 +123,7 @@ def directional(case: Case, dy: Array, directions: tuple[Array, ...]) -> tuple[A
     ends = []
     for sign in (1, -1):
         inputs = tuple(
-            EXACT.view(_plus(value, sign * STEP, v))
-            for value, v in zip(case.inputs, directions, strict=True)
+            _plus(value, sign * STEP, v) for value, v in zip(case.inputs, directions, strict=True)
         )
         try:
             y = values(replace(case, inputs=inputs).forward()[0])
@@ -141,12 +136,34 @@ def directional(case: Case, dy: Array, directions: tuple[Array, ...]) -> tuple[A
 
 
 def _plus(value: Array, step: Any, v: Array) -> Array:
-    """x + h v, v in units of |x| and 1, as an array of exact numbers."""
-    moved = values(EXACT.array(value)) + step * values(EXACT.array(v))
-    lifted = np.empty(value.shape, dtype=object)
-    for at in np.ndindex(value.shape):
-        lifted[at] = EXACT.lift(moved[at])
-    return lifted
+    """x + h v, in exact numbers."""
+    return EXACT.array(values(EXACT.array(value)) + step * values(EXACT.array(v)))
+
+
+def hull(
+    case: Case, dy: Array, truth: list[Derivative], places: Places | None = None
+) -> list[Derivative]:
+    """The intervals of a kink, with the derivatives at points beside it.
+
+    Where several kinks meet, as in a sort of equal numbers, the slopes along the axes are not all:
+    Clarke's generalised gradient is the hull of the limits of the gradients around.
+    """
+    rng = np.random.default_rng(6)
+    for _ in range(NEIGHBOURS):
+        aside = case.with_inputs(lambda one: _plus(one, BESIDE, rng.normal(size=one.shape)))
+        there = fifty_digits(aside, dy, places)
+        truth = [_joined(one, other) for one, other in zip(truth, there, strict=True)]
+    return truth
+
+
+def _joined(one: Derivative, other: Derivative) -> Derivative:
+    known = np.vectorize(mp.isfinite, otypes=[bool])(other.low)  # else it was not asked for
+    return replace(
+        one,
+        low=np.where(known, np.minimum(one.low, other.low), one.low),
+        high=np.where(known, np.maximum(one.high, other.high), one.high),
+        bound=one.bound + one.size * BESIDE,
+    )
 
 
 def complex_step(case: Case, dy: Array, places: Places | None = None) -> list[Derivative]:
@@ -174,27 +191,34 @@ def _must_be_analytic(case: Case, jacobians: list[Array], places: Places | None)
     """At two coordinates of each input a difference must give what complex step does."""
     for place, J in enumerate(jacobians):
         for at in (places or all_places(case))[place][::-1][:2]:
-            slope, spread = _ridders(_moved(case, place, at), float(case.inputs[place][at]))
-            apart = abs(J[at] - slope) > 4 * spread + 1e-4 * (1 + abs(slope))
-            if (apart & np.isfinite(slope) & np.isfinite(J[at])).any():
+            slope, spread = _column(case, place, at)
+            if _contradict(J[at], slope, spread):
                 raise Unavailable("complex step contradicts the differences: not analytic")
+
+
+def _contradict(by_complex_step: Array, slope: Array, spread: Array) -> bool:
+    apart = abs(by_complex_step - slope) > 4 * spread + 1e-4 * (1 + abs(slope))
+    return bool((apart & np.isfinite(slope) & np.isfinite(by_complex_step)).any())
 
 
 def differences(case: Case, dy: Array, places: Places | None = None) -> list[Derivative]:
     """Ridders' extrapolated central differences of float64, and his estimate of their error."""
-    found = []
+    case, found = case.astype(np.float64), []
     for place, value in enumerate(case.inputs):
         columns = np.full((*value.shape, *np.shape(dy)), np.nan)
         spread = np.zeros(columns.shape)
         for at in (places or all_places(case))[place]:
-            columns[at], spread[at] = _ridders(_moved(case, place, at), float(value[at]))
+            columns[at], spread[at] = _column(case, place, at)
         found.append(_of_jacobian("differences", columns, dy, spread))
     return found
 
 
-def _moved(case: Case, place: int, at: tuple[int, ...]) -> Callable[[float], Array]:
+def _column(case: Case, place: int, at: tuple[int, ...]) -> tuple[Array, Array]:
+    """∂y / ∂x of one number of one input, and how far it may be off."""
+    value = case.inputs[place]
+
     def y(x: float) -> Array:
-        moved = case.inputs[place].copy()
+        moved = value.copy()
         moved[at] = x
         inputs = (*case.inputs[:place], moved, *case.inputs[place + 1 :])
         try:
@@ -202,12 +226,23 @@ def _moved(case: Case, place: int, at: tuple[int, ...]) -> Callable[[float], Arr
         except UnitError as error:
             raise Unavailable(str(error)) from error
 
-    return y
+    return _ridders(y, float(value[at]), _scale(value))
 
 
-def _ridders(f: Callable[[float], Array], x: float) -> tuple[Array, Array]:
-    """f'(x) of every output, and an estimate of its error: Ridders' tableau, steps halving."""
-    step = 0.02 * max(abs(x), 0.5)
+def _ridders(f: Callable[[float], Array], x: float, scale: float) -> tuple[Array, Array]:
+    """f'(x) of every output, and an estimate of its error; ``scale`` is the size of such an x.
+
+    Two tableaux with steps that have nothing in common must agree: beside a kink the estimate of a
+    single one can be small by chance.
+    """
+    (best, error), (other, its_error) = (_tableau(f, x, step * scale) for step in (0.02, 0.0137))
+    with np.errstate(invalid="ignore"):
+        apart = abs(best - other)
+    return best, np.where(np.isfinite(apart), np.maximum(error, its_error) + apart, np.inf)
+
+
+def _tableau(f: Callable[[float], Array], x: float, step: float) -> tuple[Array, Array]:
+    """Ridders' extrapolation of central differences, whose steps are halved, to step 0."""
     row = [_central(f, x, step)]
     best, error = row[0], np.full(row[0].shape, np.inf)
     for order in range(1, 7):
@@ -222,6 +257,11 @@ def _ridders(f: Callable[[float], Array], x: float) -> tuple[Array, Array]:
         row = new
     roundoff = 4 * EPS * (abs(f(x)) + abs(x)) / step
     return best, np.where(np.isfinite(error), 2 * error + roundoff / 64, np.inf)
+
+
+def _scale(x: Array) -> float:
+    """How large its numbers are; at most 1/2, for e^x and the like change on a scale of 1."""
+    return min(float(np.sqrt((x * x).mean())) if x.size else 0.5, 0.5) or 0.5
 
 
 def _central(f: Callable[[float], Array], x: float, step: float) -> Array:
@@ -267,20 +307,19 @@ def derivative(case: Case, dy: Array, places: Places | None = None) -> list[Deri
 
 def slope_in_floats(case: Case, dy: Array, v: tuple[Array, ...]) -> tuple[float, float]:
     """⟨dy, J v⟩ and its bound, by complex step, or by a difference where that cannot be had."""
+
+    def along(t: float) -> Array:
+        moved = [one + t * d for one, d in zip(case.inputs, v, strict=True)]
+        return np.asarray(replace(case, inputs=tuple(moved)).forward()[0], dtype=float)
+
+    slope, spread = _ridders(along, 0.0, min(map(_scale, case.inputs)))
+    stepped = tuple(one + 1j * H * d for one, d in zip(case.inputs, v, strict=True))
     try:
-        moved = [one + 1j * H * d for one, d in zip(case.inputs, v, strict=True)]
-        y = replace(case, inputs=tuple(moved)).forward()[0]
-        slope = y.imag / H if y.dtype.kind == "c" else None
+        y = replace(case, inputs=stepped).forward()[0]
     except UnitError:
-        slope = None
-    spread: Any = 0.0
-    if slope is None:
-
-        def along(t: float) -> Array:
-            moved = [one + t * d for one, d in zip(case.inputs, v, strict=True)]
-            return np.asarray(replace(case, inputs=tuple(moved)).forward()[0], dtype=float)
-
-        slope, spread = _ridders(along, 0.0)
+        y = np.zeros(())
+    if y.dtype.kind == "c" and not _contradict(y.imag / H, slope, spread):
+        slope, spread = y.imag / H, np.zeros_like(spread)
     terms = dy * slope
     rounding = ROUNDINGS * terms.size * EPS * (abs(terms).sum() + abs(dy).max(initial=0))
     return float(terms.sum()), float(rounding + (abs(dy) * spread).sum())
@@ -292,12 +331,3 @@ def in_floats(case: Case, dy: Array, places: Places | None = None) -> list[Deriv
         return complex_step(case, dy, places)
     except Unavailable:
         return differences(case, dy, places)
-
-
-def every(case: Case, dy: Array) -> Iterator[tuple[str, list[Derivative] | str]]:
-    """What each oracle says, or why it says nothing."""
-    for name, oracle in ORACLES.items():
-        try:
-            yield name, oracle(case, dy, None)
-        except Unavailable as reason:
-            yield name, str(reason)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
+
+from pullback.errors import nearest
 
 Status = Literal["pass", "fail", "skip", "inconclusive"]
 STATUSES: tuple[Status, ...] = ("pass", "fail", "skip", "inconclusive")
+START = "start"  # stands for the checks of a unit that cannot be made
 
 
 class Verdict(Exception):
@@ -69,9 +73,9 @@ class Result:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
-    """Every check of one unit. True where none failed."""
+    """Every check of one unit. True where none failed; printed, it is what the command shows."""
 
     kind: str
     name: str
@@ -81,6 +85,20 @@ class Report:
 
     def __bool__(self) -> bool:
         return not self.failures
+
+    def __repr__(self) -> str:
+        number = " · ".join(f"{number} {status}" for status, number in self.counts.items())
+        return "\n".join([f"{self.name}: {number}", *self.told()])
+
+    def __str__(self) -> str:
+        from pullback.verify.table import plain
+
+        return plain(self)
+
+    def _repr_html_(self) -> str:
+        from pullback.verify.page import fragment
+
+        return fragment(self)
 
     @property
     def failures(self) -> list[Result]:
@@ -93,23 +111,65 @@ class Report:
         return {status: number[status] for status in STATUSES}
 
     def __getitem__(self, check: str) -> Result:
-        return next(one for one in self.results if one.check == check)
+        for one in self.results:
+            if one.check == check:
+                return one
+        known = [one.check for one in self.results]
+        raise KeyError(f"{self.name} has no check '{check}'{nearest(check, known)}")
+
+    def told(self) -> list[str]:
+        """Everything that is wrong: what the same mistake does in several checks is told once.
+
+        First a wrong shape, with which nothing else is right; then what has a name. A wrong
+        gradient is one thing, in whatever checks it shows.
+        """
+        alike: dict[tuple[str, ...], list[Result]] = {}
+        for one in self.failures:
+            what = ("gradient",) if _is_gradient(one) else (one.message, one.mistake)
+            alike.setdefault(what, []).append(one)
+        texts, said = [], {""}
+        for some in sorted(alike.values(), key=_urgency):
+            first = _named(some)
+            if first.mistake in said:
+                first = replace(first, explanation="as above")
+            said.add(first.mistake)
+            texts.append(told(self.name, first, [one.check for one in some]))
+        return texts
 
     def raise_for_failures(self) -> None:
         """AssertionError with everything that is wrong, where something is."""
         if self.failures:
-            raise AssertionError("\n\n".join(told(self.name, one) for one in self.failures))
+            raise AssertionError("\n\n".join(self.told()))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the report with its counts."""
         return {**asdict(self), "counts": self.counts}
 
 
-def told(name: str, result: Result) -> str:
-    """A failure in full, for a person."""
-    lines = [f"{name}: {result.check}: {result.message}"]
+def _is_gradient(result: Result) -> bool:
+    """Whether an oracle's gradient is another than backward's."""
+    return bool(result.oracle) and "gradient" in result.message
+
+
+def _urgency(alike: Sequence[Result]) -> tuple[bool, bool]:
+    return alike[0].check != "shapes", not _named(alike).mistake
+
+
+def _named(alike: Sequence[Result]) -> Result:
+    """The first of some results; the first whose mistake is known, if there is one."""
+    return next((one for one in alike if one.mistake), alike[0])
+
+
+def told(name: str, result: Result, checks: Sequence[str] = ()) -> str:
+    """A failure in full, for a person; ``checks`` are all that found it."""
+    of = f"{name}.backward" if _is_gradient(result) else name
+    by = ", ".join(checks or [result.check])
+    in_front = result.check == by != START and of == name
+    lines = [f"{of}: {by}: {result.message}" if in_front else f"{of}: {result.message}"]
     if result.mistake:
         lines.append(f"looks like: {result.mistake}: {result.explanation}")
     if result.example:
         lines.append(f"smallest example: {result.example}")
+    if not in_front and by != START:
+        lines.append(f"seen by: {by}")
     return "\n".join(lines)

@@ -1,4 +1,7 @@
-"""Reports of checks as one page that needs nothing else, light or dark as its reader has it."""
+"""Reports of checks as one page that needs nothing else, light or dark as its reader has it.
+
+A report alone is a piece of the same page, for a notebook.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,27 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
-from pullback.verify.outcome import Report, Result, Status
+from pullback.verify.outcome import START, Report, Result, Status
 from pullback.verify.table import (
     FEW,
     MARKS,
-    START,
     asked,
     counts,
     digits_text,
     fewest_digits,
-    in_full,
+    number_of_units,
     questions,
 )
 
 
 def page(reports: Sequence[Report], seconds: float, versions: Mapping[str, str]) -> str:
     """Every table, what is wrong first, and of which versions it is told."""
-    units = "1 unit" if len(reports) == 1 else f"{len(reports)} units"
     return _PAGE.format(
+        style=_STYLE,
         title=html.escape(_title(reports)),
         counts=" ".join(_count(status, n) for status, n in counts(reports).items()),
         about=html.escape(
-            f"{units}, {seconds:.1f} s · "
+            f"{number_of_units(reports)}, {seconds:.1f} s · "
             + " · ".join(f"{name} {version}" for name, version in versions.items())
         ),
         failures=_failures(reports),
@@ -36,6 +38,12 @@ def page(reports: Sequence[Report], seconds: float, versions: Mapping[str, str])
             _section(one, is_open=bool(one.failures) or len(reports) <= FEW) for one in reports
         ),
     )
+
+
+def fragment(report: Report) -> str:
+    """What is wrong with a unit and all of its checks, to stand in another page."""
+    section = _section(report, is_open=True)
+    return f'<div class="pullback">\n<style>{_STYLE}</style>\n{_told(report)}{section}</div>'
 
 
 def _title(reports: Sequence[Report]) -> str:
@@ -54,14 +62,19 @@ def _place(report: Report) -> str:
 
 def _failures(reports: Iterable[Report]) -> str:
     """What is wrong, in full, with a link to the table of the unit."""
-    found = []
-    for report in reports:
-        texts = [text.removeprefix(f"{report.name}: ") for text in in_full(report)]
-        if texts:
-            told = "".join(f"<pre>{html.escape(text)}</pre>" for text in texts)
-            head = f'<a href="#{_place(report)}">{html.escape(report.name)}</a>'
-            found.append(f"<article>{head}{told}</article>")
+    found = [
+        f'<p><a href="#{_place(report)}">{html.escape(report.name)}</a></p>{_told(report)}'
+        for report in reports
+        if report.failures
+    ]
     return "\n".join(["<h2>What is wrong</h2>", *found]) if found else ""
+
+
+def _told(report: Report) -> str:
+    """Everything that is wrong with a unit, in full; nothing where it is right."""
+    texts = [html.escape(text).partition("\n") for text in report.told()]
+    told = "".join(f'<pre><b class="fail">{first}</b>{nl}{rest}</pre>' for first, nl, rest in texts)
+    return f"<blockquote>{told}</blockquote>" if told else ""
 
 
 def _grids(reports: Sequence[Report]) -> Iterable[str]:
@@ -77,8 +90,9 @@ def _grids(reports: Sequence[Report]) -> Iterable[str]:
         )
         rows = "\n".join(_row(report, checks) for report in group)
         yield (
-            f'<table class="grid">\n<thead><tr><th>unit</th><th>kind</th>{head}'
-            f'<th class="number">digits</th></tr></thead>\n<tbody>\n{rows}\n</tbody></table>'
+            '<div class="wide"><table class="grid">\n'
+            f'<thead><tr><th>unit</th><th class="kind">kind</th>{head}'
+            f'<th class="number">digits</th></tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>'
         )
 
 
@@ -92,7 +106,7 @@ def _row(report: Report, checks: list[str]) -> str:
         cells = "".join(_mark(report, by_check[check]) for check in checks)
     return (
         f'<tr><td><a href="#{_place(report)}">{html.escape(report.name)}</a></td>'
-        f'<td class="quiet">{report.kind}</td>{cells}'
+        f'<td class="quiet kind">{report.kind}</td>{cells}'
         f'<td class="number">{digits_text(fewest_digits(report))}</td></tr>'
     )
 
@@ -112,7 +126,8 @@ def _section(report: Report, *, is_open: bool) -> str:
         f"<details{' open' if is_open else ''}>"
         f'<summary><span class="name">{html.escape(report.name)}</span>'
         f' <span class="quiet">{about}</span> {number}</summary>\n'
-        f'<table id="{_place(report)}">\n{_HEAD}\n<tbody>\n{rows}\n</tbody></table></details>'
+        f'<div class="wide"><table id="{_place(report)}">\n{_HEAD}\n<tbody>\n{rows}\n'
+        "</tbody></table></div></details>"
     )
 
 
@@ -134,6 +149,39 @@ def _result(report: Report, one: Result) -> str:
 _HEAD = """\
 <thead><tr><th>check</th><th></th><th class="number">digits</th><th>what it asks</th>
 <th class="number time">ms</th></tr></thead>"""
+_STYLE = """
+  .pullback {
+    --pass: light-dark(#18794e, #4cc38a);
+    --fail: light-dark(#c62a2f, #ff7b7e);
+    --inconclusive: light-dark(#8f5a00, #f0b429);
+    --quiet: light-dark(#666, #a3a3a3);
+    --line: light-dark(#d8d8d8, #3a3a3a);
+  }
+  .pullback table { border-collapse: collapse; }
+  .pullback th, .pullback td { padding: 0.3rem 0.75rem 0.3rem 0; text-align: left;
+    vertical-align: top; }
+  .pullback th { border-bottom: 2px solid var(--line); vertical-align: bottom;
+    font-weight: 600; }
+  .pullback td { border-bottom: 1px solid var(--line); }
+  .pullback .wide { overflow-x: auto; }
+  .pullback .number { text-align: right; font-variant-numeric: tabular-nums;
+    white-space: nowrap; }
+  .pullback .quiet, .pullback .skip, .pullback .time { color: var(--quiet); }
+  .pullback .pass { color: var(--pass); }
+  .pullback .fail { color: var(--fail); font-weight: 600; }
+  .pullback .inconclusive { color: var(--inconclusive); }
+  .pullback .count { display: inline-block; border: 1px solid; border-radius: 1rem;
+    padding: 0 0.7rem; font-weight: 400; font-size: 0.9rem; white-space: nowrap; }
+  .pullback .count.none { color: var(--quiet); border-color: var(--line); }
+  .pullback pre { font: 0.85rem/1.5 ui-monospace, monospace; white-space: pre-wrap;
+    overflow-wrap: anywhere; margin: 0 0 0.6rem; }
+  .pullback pre .fail { font-weight: 400; }
+  .pullback blockquote { border-left: 3px solid var(--fail); padding: 0 0 0 1rem;
+    margin: 0.25rem 0 1.5rem; }
+  .pullback details table { margin: 0.75rem 0 1rem; }
+  .pullback summary { cursor: pointer; }
+  .pullback .name { font-weight: 600; }
+"""
 _PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -141,52 +189,32 @@ _PAGE = """\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-  :root {{
-    color-scheme: light dark;
-    --pass: light-dark(#18794e, #4cc38a);
-    --fail: light-dark(#c62a2f, #ff7b7e);
-    --inconclusive: light-dark(#8f5a00, #f0b429);
-    --quiet: light-dark(#666, #a3a3a3);
-    --line: light-dark(#d8d8d8, #3a3a3a);
-  }}
+  :root {{ color-scheme: light dark; }}
   body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; padding: 0 1.5rem;
     max-width: 72rem; }}
   h1 {{ font-size: 1.6rem; margin: 0 0 0.75rem; }}
   h2 {{ font-size: 1.15rem; margin: 2.25rem 0 0.75rem; }}
-  a {{ color: inherit; text-decoration-color: var(--line); text-underline-offset: 3px; }}
-  table {{ border-collapse: collapse; }}
-  th, td {{ padding: 0.3rem 0.75rem; text-align: left; vertical-align: top; }}
-  th {{ border-bottom: 2px solid var(--line); vertical-align: bottom; font-weight: 600; }}
-  td {{ border-bottom: 1px solid var(--line); }}
-  .number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
-  .quiet {{ color: var(--quiet); }}
-  .pass {{ color: var(--pass); }}
-  .fail {{ color: var(--fail); font-weight: 600; }}
-  .skip, .time {{ color: var(--quiet); }}
-  .inconclusive {{ color: var(--inconclusive); }}
-  .count {{ display: inline-block; border: 1px solid; border-radius: 1rem;
-    padding: 0 0.7rem; font-weight: 400; font-size: 0.9rem; white-space: nowrap; }}
-  .count.none {{ color: var(--quiet); border-color: var(--line); }}
-  .grid {{ display: block; overflow-x: auto; margin-bottom: 1.5rem; }}
-  .grid td, .grid th {{ padding: 0.2rem 0.6rem 0.2rem 0; white-space: nowrap; }}
-  .grid .check {{ padding: 0.2rem 0; text-align: center; }}
+  p {{ margin: 0.25rem 0; }}
+  a {{ color: inherit; font-weight: 600; text-decoration-color: var(--line);
+    text-underline-offset: 3px; }}
+{style}
+  .grid {{ margin-bottom: 1.5rem; }}
+  .pullback .grid td, .pullback .grid th {{ padding: 0.2rem 0.6rem 0.2rem 0;
+    white-space: nowrap; }}
+  .grid a {{ font-weight: 400; }}
+  .grid tr > :first-child {{ position: sticky; left: 0; background: Canvas; }}
+  .pullback .grid .check {{ padding: 0.2rem 0; text-align: center; }}
   .grid .check span {{ writing-mode: vertical-rl; transform: rotate(180deg); }}
-  .grid .mark {{ width: 1.9rem; min-width: 1.6rem; padding: 0.2rem 0; text-align: center;
-    cursor: help; }}
-  article {{ border-left: 3px solid var(--fail); padding: 0.1rem 0 0.1rem 1rem; margin: 0 0 1rem; }}
-  article a {{ font-weight: 600; }}
-  pre {{ font: 0.85rem/1.5 ui-monospace, monospace; white-space: pre-wrap; margin: 0.25rem 0; }}
-  article pre {{ margin-bottom: 0.75rem; }}
+  .pullback .grid .mark {{ width: 1.9rem; min-width: 1.6rem; padding: 0.2rem 0;
+    text-align: center; cursor: help; }}
   details {{ border-bottom: 1px solid var(--line); padding: 0.5rem 0; }}
-  details table {{ margin: 0.75rem 0 1rem; }}
-  summary {{ cursor: pointer; }}
-  .name {{ font-weight: 600; }}
   @media (max-width: 40rem) {{
-    th, td {{ padding: 0.3rem 0.4rem; }}
-    body {{ padding: 0 0.75rem; }}
-    .time {{ display: none; }}
+    body {{ padding: 0 0.75rem; margin: 1rem auto; }}
+    .pullback th, .pullback td {{ padding-right: 0.5rem; }}
+    .pullback .time, .grid .kind {{ display: none; }}
   }}
 </style>
+<body class="pullback">
 <h1>{title}</h1>
 <p>{counts}</p>
 <p class="quiet">{about}</p>
@@ -194,5 +222,6 @@ _PAGE = """\
 {grids}
 <h2>Every check</h2>
 {sections}
+</body>
 </html>
 """

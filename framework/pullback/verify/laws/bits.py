@@ -19,14 +19,14 @@ def needs_free_shapes(subject: Subject) -> None:
         raise Skipped("samples() gives the only inputs that are tried")
 
 
-def same_each(case: Case, found: Any, right: Any, when: str) -> None:
+def same_each(case: Case, found: Any, right: Any, when: str, mistake: str = "") -> None:
     """y and every gradient, bit for bit."""
     for name, one, expected in zip(output_names(case), found, right, strict=True):
-        same(one, expected, f"{name} {when}")
+        same(one, expected, f"{name} {when}", mistake)
 
 
-def same(found: Any, right: Any, what: str) -> None:
-    """Bit for bit, with the shape; Failed with the first place that differs."""
+def same(found: Any, right: Any, what: str, mistake: str = "") -> None:
+    """Bit for bit, with the shape; Failed with the first place that differs and what it may be."""
     if np.shape(found) != np.shape(right):
         raise Failed(f"{what} has shape {np.shape(found)}, and not {np.shape(right)}")
     if not np.array_equal(found, right, equal_nan=True):
@@ -36,6 +36,7 @@ def same(found: Any, right: Any, what: str) -> None:
             f"{what} differs at {at}: {float(np.asarray(found)[at]):.17g}, "
             f"and not {float(np.asarray(right)[at]):.17g}",
             place=at,
+            **named(mistake),
         )
 
 
@@ -47,22 +48,26 @@ def shapes_of(case: Case, gradients: tuple[Any, ...]) -> None:
                 f"d{name} has shape {gradient.shape} and {name} has shape {value.shape}, at "
                 f"{case.label}: a gradient has the shape of its value",
                 input=name,
-                **_seen_from(gradient, value, case),
+                **named(_seen_from(gradient, value, case)),
             )
 
 
-def _seen_from(gradient: Any, value: Any, case: Case) -> dict[str, str]:
+def _seen_from(gradient: Any, value: Any, case: Case) -> str:
     """The name of the mistake, where the shape alone tells it."""
     rows = case.inputs[0].shape[0]
     if gradient.shape == (*value.shape, value.shape[-1]):
-        return named("the Jacobian itself")
+        return "the Jacobian itself"
     if case.target and value.shape == (rows, 1) and gradient.shape == (rows, rows):
-        return named("loss in a column")
+        return "loss in a column"
+    if 1 in value.shape and gradient.shape == tuple(n for n in value.shape if n != 1):
+        return "axes of length 1 squeezed"
     if gradient.shape == value.shape[::-1]:
-        return named("transposed gradient")
+        return "transposed gradient"
     if value.shape[:1] == (1,) and gradient.shape == (rows, *value.shape[1:]):
-        return named("not summed over the rows")
-    return {}
+        return "not summed over the rows"
+    if any(gradient.shape == other.shape for other in case.inputs[1:]):
+        return "gradients of parameters swapped"
+    return ""
 
 
 def frozen(array: Any) -> Any:

@@ -13,8 +13,9 @@ from pullback.net import takes
 from pullback.units import Array
 from pullback.verify.cases import Case, Subject, UnitError
 from pullback.verify.gradients import (
-    agree,
+    expected,
     output_names,
+    within,
 )
 from pullback.verify.laws.bits import (
     frozen,
@@ -28,25 +29,33 @@ from pullback.verify.mistakes import named
 from pullback.verify.outcome import Failed, Skipped
 
 THREADS = 4
-
-
 ROUNDS = 4  # in which each thread makes every call
 
 
 def shapes(subject: Subject) -> None:
-    """The gradient of an N × M value is N × M; y has the rows of x, a loss one value for each."""
+    """Is every gradient of the shape of its value?
+
+    And y has the rows of x, and a loss one value for each.
+    """
     for case in subject.cases():
         x = case.inputs[0]
         y, residual = case.forward()
         if case.target and y.shape != x.shape[:-1]:
-            raise Failed(f"ℓ has shape {y.shape}; one value for each row of x is {x.shape[:-1]}")
+            column = "loss in a column" if y.shape == (*x.shape[:-1], 1) else ""
+            raise Failed(
+                f"ℓ has shape {y.shape}; one value for each row of x is {x.shape[:-1]}",
+                **named(column),
+            )
         if y.shape[:1] != x.shape[:1]:
             raise Failed(f"y has shape {y.shape} for x of shape {x.shape}: other rows")
         shapes_of(case, case.backward(residual, case.cotangent(y)))
 
 
 def dtypes(subject: Subject) -> None:
-    """float32 stays float32, and float64 float64: y and every gradient."""
+    """Is float32 kept float32, and float64 float64?
+
+    In y and in every gradient.
+    """
     for case in subject.cases():
         for dtype in (np.float32, np.float64):
             typed = case.astype(dtype)
@@ -55,23 +64,26 @@ def dtypes(subject: Subject) -> None:
             for name, one in zip(output_names(case), results, strict=True):
                 if one.dtype != dtype:
                     raise Failed(
-                        f"{name} of {np.dtype(dtype)} inputs is {one.dtype}: a constant array, "
-                        f"such as np.eye or np.zeros, needs the dtype of the input",
+                        f"{name} of {np.dtype(dtype)} inputs is {one.dtype}",
                         input=name,
+                        **named("float64 constant" if one.dtype == np.float64 else ""),
                     )
 
 
 def pure(subject: Subject) -> None:
-    """Nothing is written to or kept: inputs, targets, residual, cotangent, the unit, its class."""
+    """Is nothing written to, and nothing kept between calls?
+
+    Inputs, targets, residual, cotangent; the unit, its class.
+    """
     try:
         _pure(subject)
     except UnitError as error:
         if "read-only" not in error.message:
             raise
         way = error.message.split()[0]
+        mistake = "input written to" if way == "forward" else "damage in place"
         raise Failed(
-            f"{way} writes into an array that it was given ({error.message})",
-            **named("damage in place"),
+            f"{way} writes into an array that it was given ({error.message})", **named(mistake)
         ) from error
 
 
@@ -83,22 +95,32 @@ def _pure(subject: Subject) -> None:
         y, residual = case.forward()
         dy = frozen(case.cotangent(y))
         first_y, first = y.copy(), [one.copy() for one in case.backward(residual, dy)]
+        results = (y, *case.backward(residual, dy))
+        same_each(case, results, (first_y, *first), "for the second time", "residual used up")
         other.forward()
-        same_each(case, (y, *case.backward(residual, dy)), (first_y, *first), "after other calls")
+        results = (y, *case.backward(residual, dy))
+        same_each(case, results, (first_y, *first), "after another forward", "stale state on self")
         again, residual = case.forward()
         results = (again, *case.backward(residual, dy))
-        same_each(case, results, (first_y, *first), "for the second time")
+        same_each(case, results, (first_y, *first), "of another forward")
         nothing_new(case.unit, kept)
 
 
 def layout(subject: Subject) -> None:
-    """Inputs and cotangents that are not contiguous in memory give the same."""
+    """Is the memory layout of the arrays without effect?
+
+    Inputs and cotangents that are not contiguous give the same.
+    """
     for case in subject.cases():
-        dy = case.cotangent(case.forward()[0])
+        y, gradients = case.both()
+        dy = case.cotangent(y)
+        bounds = expected(case, dy)
+        within(bounds, case, (y, *gradients), "with contiguous memory")
         for name, lay in {"columns first": _fortran, "every second": _strided}.items():
             laid = replace(case, target=tuple(map(lay, case.target))).with_inputs(lay)
             y, residual = laid.forward()
-            agree(case, dy, (y, *laid.backward(residual, lay(dy))), f"with memory {name}")
+            results = (y, *laid.backward(residual, lay(dy)))
+            within(bounds, case, results, f"with memory {name}", "memory order assumed")
 
 
 def _fortran(array: Any) -> Any:
@@ -112,7 +134,10 @@ def _strided(array: Any) -> Any:
 
 
 def out(subject: Subject) -> None:
-    """A method that takes out= fills that buffer, returns it, and gives the same bits."""
+    """Is out= filled and returned, with the same bits?
+
+    In each method that takes it.
+    """
     cls = subject.cls
     into = [way for way in ("forward", "backward") if takes(cls, way, "out")]
     if not into and not takes(cls, "backward", "needs_dx"):
@@ -124,34 +149,38 @@ def out(subject: Subject) -> None:
 def _outputs(case: Case, into: list[str]) -> None:
     y, residual = case.forward()
     dy = case.cotangent(y)
-    gradients = case.backward(residual, dy)
+    gradients = case.backward(residual, dy.copy())
     names = [f"d{name}" for name in case.names]
     if "forward" in into:
         buffer = np.full_like(y, np.nan)
         found, residual_of_out = case.forward(out=buffer)
         if found is not buffer:
-            raise Failed("forward returns something else than its out")
-        same(found, y, "forward into out")
+            raise Failed("forward returns something else than its out", **named("out ignored"))
+        same(found, y, "forward into out", "added into the buffer")
         for name, one, right in zip(
-            names, case.backward(residual_of_out, dy), gradients, strict=True
+            names, case.backward(residual_of_out, dy.copy()), gradients, strict=True
         ):
             same(one, right, f"{name} after a forward into out")
     if "backward" in into:
         buffers = tuple(np.full_like(one, np.nan) for one in gradients)
-        found = case.backward(residual, dy, out=buffers if len(buffers) > 1 else buffers[0])
+        found = case.backward(residual, dy.copy(), out=buffers if len(buffers) > 1 else buffers[0])
         for name, one, buffer, right in zip(names, found, buffers, gradients, strict=True):
             if one is not buffer:
-                raise Failed(f"backward returns something else than its out for {name}")
-            same(one, right, f"{name} into out")
+                told = f"backward returns something else than its out for {name}"
+                raise Failed(told, **named("out ignored"))
+            same(one, right, f"{name} into out", "added into the buffer")
     cls: type = type(case.unit)
     if takes(cls, "backward", "needs_dx"):
         without = case.unit.backward(residual, dy, needs_dx=False)[1:]
         for name, one, right in zip(names[1:], without, gradients[1:], strict=True):
-            same(one, right, f"{name} without dx")
+            same(one, right, f"{name} without dx", "other gradients left out with dx")
 
 
 def stacked(subject: Subject) -> None:
-    """A leading axis over two runs equals the loop over them, bit for bit."""
+    """Is each of two stacked runs as it is alone, bit for bit?
+
+    On a leading axis over both.
+    """
     for pair in zip(subject.cases(), subject.cases(1), strict=True):
         case = pair[0]
         inputs = tuple(map(np.stack, zip(*(one.inputs for one in pair), strict=True)))
@@ -159,24 +188,27 @@ def stacked(subject: Subject) -> None:
         both = replace(case, inputs=inputs, target=target)
         y, residual = both.forward()
         dy = both.cotangent(y)
-        results = (y, *both.backward(residual, dy))
+        results = (y, *both.backward(residual, dy.copy()))
         for run, alone in enumerate(pair):
             if y.shape[:1] != (2,):
                 raise Failed(f"y of two stacked runs has shape {y.shape}")
             right = alone.both(dy[run])
-            same_each(
-                case, [one[run] for one in results], (right[0], *right[1]), f"of run {run} of two"
-            )
+            mine = [one[run] for one in results]
+            when, mistake = f"of run {run} of two", "first axis for the last but one"
+            same_each(case, mine, (right[0], *right[1]), when, mistake)
 
 
 def deterministic(subject: Subject) -> None:
-    """The same bits at each call, and from several threads at once."""
+    """Is every call the same, bit for bit, in any thread?
+
+    At each call, and from several threads at once.
+    """
     calls = []
     for seed, case in enumerate([*subject.cases(), *subject.cases(1)]):
         dy = case.cotangent(case.forward()[0], seed)
         calls.append((case, dy, _results(case, dy)))
     for case, dy, right in calls:
-        same_each(case, _results(case, dy), right, "another time")
+        same_each(case, _results(case, dy), right, "another time", "random order of summation")
     _in_threads(calls)
 
 
@@ -189,12 +221,13 @@ def _in_threads(calls: list[tuple[Case, Array, tuple[Any, ...]]]) -> None:
     """The calls in several threads, each beginning with another one; the first difference."""
     failures: list[Failed] = []
     together = threading.Barrier(THREADS)
+    when, mistake = "while other threads compute", "scratch shared by threads"
 
     def run(first: int) -> None:
         together.wait()
         try:
             for case, dy, right in (calls[first:] + calls[:first]) * ROUNDS:
-                same_each(case, _results(case, dy), right, "while other threads compute")
+                same_each(case, _results(case, dy), right, when, mistake)
         except Failed as failed:
             failures.append(failed)
 

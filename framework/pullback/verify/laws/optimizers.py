@@ -87,7 +87,10 @@ def over_options(check: Callable[[Any, Generator], float | None]) -> Check:
 
 @over_options
 def descends(unit: Any, rng: Generator) -> None:
-    """It lowers an anisotropic quadratic at its own lr, in float32 and in float64."""
+    """Is a quadratic lowered at its own learning rate?
+
+    An anisotropic one, in float32 and in float64.
+    """
     lr = _own_rate(unit)
     for dtype in DTYPES:
         f = Quadratic.drawn(rng)
@@ -105,7 +108,10 @@ def descends(unit: Any, rng: Generator) -> None:
 
 @over_options
 def learning_rate(unit: Any, rng: Generator) -> None:
-    """With lr = 0 θ stays as it is, bit for bit, and twice the lr is twice the first step."""
+    """Is the first step proportional to lr, and 0 at lr = 0?
+
+    Bit for bit.
+    """
     for dtype in DTYPES:
         problem = Problem.drawn(rng, dtype=dtype)
         theta, _ = run(unit, problem, 0.0)
@@ -115,7 +121,10 @@ def learning_rate(unit: Any, rng: Generator) -> None:
 
 @over_options
 def gradient_scale(unit: Any, rng: Generator) -> None:
-    """The first step is downhill; twice the gradient gives one to two times that step."""
+    """Is the first step downhill, and its length in bounds?
+
+    Twice the gradient gives one to two times that step.
+    """
     g = rng.normal(size=ENTRIES).astype(np.float32)  # the shortest range
     step = first_step(unit, np.zeros_like(g), g)
     if not step.any():
@@ -129,7 +138,10 @@ def gradient_scale(unit: Any, rng: Generator) -> None:
 
 @over_options
 def zero_gradient(unit: Any, rng: Generator) -> None:
-    """A zero gradient leaves θ as it is, bit for bit; a decay of the weights may only shrink it."""
+    """Is θ left alone by a zero gradient, but for decay?
+
+    Bit for bit; a decay of the weights may only shrink it.
+    """
     for dtype in DTYPES:
         for first in (far_from_zero(rng).astype(dtype), np.zeros(ENTRIES, dtype)):
             problem = Problem(first, np.zeros((STEPS, *first.shape), dtype))
@@ -146,7 +158,10 @@ def zero_gradient(unit: Any, rng: Generator) -> None:
 
 @over_options
 def extremes(unit: Any, rng: Generator) -> None:
-    """θ stays finite for gradients from 1e-45 to 4e15 in size, in float32 and in float64."""
+    """Is θ finite for gradients from 1e-45 to 4e15?
+
+    In float32 and in float64.
+    """
     single = np.finfo(np.float32)
     large = math.sqrt(single.max) * 2.0**-12
     sizes = [single.smallest_subnormal, single.tiny, math.sqrt(single.tiny), single.eps, 1, large]
@@ -161,7 +176,10 @@ def extremes(unit: Any, rng: Generator) -> None:
 
 @over_options
 def pure(unit: Any, rng: Generator) -> None:
-    """It writes no input and keeps nothing: two trajectories taken in turn do not mix."""
+    """Is nothing written to, and nothing kept between calls?
+
+    Two trajectories taken in turn do not mix.
+    """
     here, there = Problem.drawn(rng), Problem.drawn(rng)
     kept = memory(unit)
     theta, state = here.theta.copy(), start(unit, frozen(here.theta))
@@ -175,7 +193,10 @@ def pure(unit: Any, rng: Generator) -> None:
 
 @over_options
 def out(unit: Any, rng: Generator) -> None:
-    """With out= it fills and returns these buffers, its own inputs among them: the same bits."""
+    """Is out= filled and returned, with the same bits?
+
+    Its own inputs among the buffers.
+    """
     if not takes_out(unit):
         raise Skipped("step has no out=")
     problem = Problem.drawn(rng)
@@ -186,7 +207,10 @@ def out(unit: Any, rng: Generator) -> None:
 
 @over_options
 def dtypes(unit: Any, rng: Generator) -> None:
-    """θ and the arrays of its shape in the state keep its dtype, float32 and float64."""
+    """Is float32 kept float32, and float64 float64?
+
+    In θ and in the arrays of its shape in the state.
+    """
     for dtype in DTYPES:
         problem = Problem.drawn(rng, dtype=dtype)
         _require_dtype({"θ": problem.theta} | start(unit, problem.theta), dtype, "in init")
@@ -196,7 +220,10 @@ def dtypes(unit: Any, rng: Generator) -> None:
 
 @over_options
 def stacked(unit: Any, rng: Generator) -> None:
-    """The θ of several runs on a leading axis goes as each of them does alone, bit for bit."""
+    """Is each of several stacked runs as alone, bit for bit?
+
+    The θ of several runs on a leading axis.
+    """
     problem = Problem.drawn(rng, 3, ENTRIES)
     theta, state = run(unit, problem)
     for i in range(len(theta)):
@@ -210,7 +237,10 @@ def stacked(unit: Any, rng: Generator) -> None:
 
 @over_options
 def alike(unit: Any, rng: Generator) -> None:
-    """Among many entries those that are alike take the same steps, wherever they stand."""
+    """Is a step the same wherever its entry stands in θ?
+
+    Among many entries those that are alike take the same steps.
+    """
     few, kind = Problem.drawn(rng, KINDS), rng.integers(KINDS, size=MANY)
     theta, state = run(unit, Problem(few.theta[kind], few.gradients[:, kind]))
     for key, value in ({"θ": theta} | state).items():
@@ -228,7 +258,10 @@ def alike(unit: Any, rng: Generator) -> None:
 
 @over_options
 def restored(unit: Any, rng: Generator) -> None:
-    """From its state in a checkpoint it goes on as if undisturbed, bit for bit."""
+    """Is a run from a checkpoint as if undisturbed?
+
+    Bit for bit, from its state.
+    """
     problem = Problem.drawn(rng)
     whole = run(replace(unit), problem)
     half = STEPS // 2
@@ -244,9 +277,9 @@ def restored(unit: Any, rng: Generator) -> None:
 
 @over_options
 def precision(unit: Any, rng: Generator) -> float:
-    """A trajectory is the exact one, up to the roundings of its own code in its dtype.
+    """Is no more lost than the rounding of its own steps?
 
-    The digits are those of float64.
+    A trajectory is the exact one up to these. The digits are those of float64.
     """
     digits = [certified(unit, Problem.drawn(rng, 2, steps=2, dtype=dtype)) for dtype in DTYPES]
     return digits[-1]

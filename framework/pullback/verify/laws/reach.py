@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.units import Array
 from pullback.verify.cases import Case, Subject, UnitError
 from pullback.verify.functions import mp
 from pullback.verify.gradients import (
@@ -24,23 +25,25 @@ from pullback.verify.laws.bits import (
     same,
     shapes_of,
 )
+from pullback.verify.mistakes import named
 from pullback.verify.oracles import Unavailable
 from pullback.verify.outcome import Failed, Skipped
 
+NARROWER = {8: "float32", 4: "float16"}  # than a type of so many bytes
 MANY_CLASSES = 300  # more than a byte counts
 
 
 def sizes(subject: Subject) -> None:
-    """No row, one row, one class, many classes."""
+    """Is it right for no row, one row, one and many classes?"""
     if subject.has_samples:
         _no_rows(subject.case())
         raise Skipped("samples() gives the shapes; of others, only no row was tried, and is right")
     _no_rows(subject.case())
     for rows, features in ((1, 3), (4, 1), (1, 1), (2, MANY_CLASSES)):
-        case = subject.sized(rows, features).case()
-        case = replace(case, label=f"{rows} × {features}")
-        if _refused(case):
+        sized = subject.sized(rows, features)
+        if not sized.fits():
             continue
+        case = replace(sized.case(), label=f"{rows} × {features}")
         y, residual = case.forward()
         dy = case.cotangent(y)
         shapes_of(case, case.backward(residual, dy))
@@ -50,27 +53,19 @@ def sizes(subject: Subject) -> None:
             hold(case, dy)
 
 
-def _refused(case: Case) -> bool:
-    """A forward may say, with a ValueError, that it does not take such a size."""
+def _no_rows(case: Case) -> None:
+    empty = replace(case.with_rows(slice(0)), label="no row")
     try:
-        case.forward()
+        y, residual = empty.forward()
     except UnitError as error:
         if isinstance(error.__cause__, ValueError):
-            return True
+            return  # it says that it takes none
         raise
-    return False
-
-
-def _no_rows(case: Case) -> None:
-    empty = case.without_rows()
-    if _refused(empty):
-        return
-    y, residual = empty.forward()
     if y.shape[0] != 0:
         raise Failed(f"no row became {y.shape[0]}")
     gradients = empty.backward(residual, np.zeros_like(y))
     for name, gradient, value in zip(case.names, gradients, empty.inputs, strict=True):
-        same(gradient, np.zeros_like(value), f"d{name} of no row")
+        same(gradient, np.zeros_like(value), f"d{name} of no row", "0/0 for no row")
 
 
 # Rows of inputs far out. In float32 and float16 a gap of 40 or 800 is far beyond what exp can hold.
@@ -89,15 +84,18 @@ EXTREMES: dict[str, tuple[float, ...]] = {
 
 
 def extremes(subject: Subject) -> None:
-    """Finite, and right, where the exact result is; NaN comes out where NaN went in."""
+    """Is it finite and right far out, and is NaN passed on?
+
+    Wherever the exact result is finite; NaN comes out where NaN went in.
+    """
     _nan(subject.case())
     needs_free_shapes(subject)
-    case = subject.sized(2, len(EXTREMES["zeros"])).case()
+    case = subject.sized(2, subject.features).case()
     try:
         for label, row in EXTREMES.items():
             for dtype in (np.float64, np.float32):
                 far = replace(case, label=label).with_inputs(np.copy)
-                far.inputs[0][...] = row
+                far.inputs[0][0] = (*row, *[0.0] * subject.features)[: subject.features]
                 _finite(far.astype(dtype))
     except Failed as failed:
         stages = getattr(subject.unit, "stages", {})
@@ -121,42 +119,57 @@ def _finite(case: Case) -> None:
     what = f"{case.inputs[0].dtype} at {case.label}"
     for name, one, right in zip(output_names(case), found, [y, *gradients], strict=True):
         for at in np.ndindex(right.value.shape):
-            if mp.isfinite(right.value[at]) and abs(right.value[at]) < largest:
-                _is_finite(one[at], name, at, right.value[at], what)
+            finite = mp.isfinite(right.value[at]) and abs(right.value[at]) < largest
+            if finite and not np.isfinite(one[at]):
+                raise Failed(
+                    f"{what}: {name} at {at} is {float(one[at])}, "
+                    f"50 digits {float(right.value[at]):.6g}",
+                    input=name,
+                    place=at,
+                    found=float(one[at]),
+                    expected=float(right.value[at]),
+                    oracle="50 digits",
+                    **named(_overflow(case, at[0])),
+                )
         beyond = too_far(one, right)
         if beyond is not None:
             place, value, exact = beyond
             raise Failed(f"{what}: {name} at {place} is {value:.9g}, 50 digits {exact:.9g}")
 
 
-def _is_finite(found: Any, name: str, at: tuple[int, ...], right: Any, what: str) -> None:
-    if not np.isfinite(found):
-        raise Failed(
-            f"{what}: {name} at {at} is {float(found)}, 50 digits {float(right):.6g}",
-            input=name,
-            place=at,
-            found=float(found),
-            expected=float(right),
-            oracle="50 digits",
-        )
+def _overflow(case: Case, row: int) -> str:
+    """The name of the mistake where y of a row of finite numbers is not: alone, it may be well."""
+    if not np.isfinite(case.inputs[0][row]).all() or np.isfinite(case.forward()[0][row]).all():
+        return ""
+    alone, _ = case.with_rows(slice(row, row + 1)).forward()
+    return "maximum of the whole batch" if np.isfinite(alone).all() else "maximum not taken out"
 
 
 def _nan(case: Case) -> None:
-    """A NaN is seen in its own row of y, and in no other row."""
+    """NaN comes out where it goes in; of one row, it is seen in no other row."""
     clean, _ = case.forward()
-    moved = case.with_inputs(np.copy)
-    moved.inputs[0][0] *= 1.5
-    mixes = not np.array_equal(moved.forward()[0][1:], clean[1:])
-    moved.inputs[0][0] = np.nan
-    y, _ = moved.forward()
-    if np.isfinite(y[0]).all():
-        raise Failed("NaN goes in and none comes out: a run that has diverged would look well")
-    if not mixes:
-        same(y[1:], clean[1:], "y of the rows beside one with a NaN")
+    moved, _ = case.with_inputs(lambda one: one * 1.5).forward()
+    everywhere, _ = _with(case, np.nan, slice(None)).forward()
+    if np.isfinite(everywhere).all() and not np.array_equal(moved, clean):
+        raise Failed("NaN goes into every row, and none comes out", **named("NaN swallowed"))
+    other, _ = _with(case, 1.5 * case.inputs[0][0], 0).forward()
+    if np.array_equal(other[1:], clean[1:]):  # the rows do not mix
+        y, _ = _with(case, np.nan, 0).forward()
+        told = "y of the rows beside one with a NaN"
+        same(y[1:], clean[1:], told, "maximum of the whole batch")
+
+
+def _with(case: Case, value: Any, rows: Any) -> Case:
+    x = case.inputs[0].copy()
+    x[rows] = value
+    return replace(case, inputs=(x, *case.inputs[1:]))
 
 
 def precision(subject: Subject) -> float:
-    """float64, float32 and float16 lose what the code's own steps lose, and no digit more."""
+    """Is no more lost than the rounding of its own steps?
+
+    In float64, float32 and float16.
+    """
     digits = MOST
     for case in subject.cases():
         for dtype in (np.float64, np.float32, np.float16):
@@ -164,10 +177,23 @@ def precision(subject: Subject) -> float:
             y, residual = typed.forward()
             dy = typed.cotangent(y).astype(dtype)
             results = (y, *typed.backward(residual, dy))
-            agree(typed, dy, results, str(np.dtype(dtype)))
+            agree(typed, dy, results, str(np.dtype(dtype)), _narrowed(*results))
             if dtype is np.float64:
                 digits = min(digits, _digits(results, expected(typed, dy)))
     return digits
+
+
+def _narrowed(y: Array, *gradients: Array) -> str:
+    """The name of the mistake where every number of a result is one of a narrower type."""
+    for one in gradients:
+        if one.dtype.itemsize > 2 and _is_one_of(one, NARROWER[one.dtype.itemsize]):
+            return f"{NARROWER[one.dtype.itemsize]} in the middle"
+    single = y.dtype == np.float64 and _is_one_of(y, "float32")
+    return "float32 in the middle of forward" if single else ""
+
+
+def _is_one_of(numbers: Array, dtype: str) -> bool:
+    return bool((numbers.astype(dtype).astype(numbers.dtype) == numbers).all())
 
 
 def _digits(found: tuple[Any, ...], right: list[Any]) -> float:

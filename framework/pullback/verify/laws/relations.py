@@ -9,20 +9,24 @@ import numpy as np
 
 from pullback.units import Array
 from pullback.verify.cases import Case, Subject, UnitError
-from pullback.verify.exact import CONSTANTS
-from pullback.verify.functions import mp
+from pullback.verify.exact import CONSTANTS, EXACT, values
+from pullback.verify.functions import SAME, mp
 from pullback.verify.gradients import (
     agree,
     output_names,
     own_rounding,
     run_on,
 )
+from pullback.verify.mistakes import named
 from pullback.verify.oracles import Unavailable, exact_value
 from pullback.verify.outcome import Failed, Skipped
 
 
 def invariants(subject: Subject) -> None:
-    """Rows permuted are results permuted; where a shift changes nothing, Σdz = 0."""
+    """Is row order of no effect, and Σdx = 0 under a shift?
+
+    Rows permuted are results permuted; where a shift changes nothing, Σdx = 0.
+    """
     for case in subject.cases():
         y, _ = case.forward()
         dy = case.cotangent(y)
@@ -34,23 +38,25 @@ def invariants(subject: Subject) -> None:
         )
         of_y, (dx, *rest) = permuted.both(dy[order])
         back = np.argsort(order)
-        agree(case, dy, (of_y[back], dx[back], *rest), "with the rows in another order")
+        results, mistake = (of_y[back], dx[back], *rest), "target of another row"
+        agree(case, dy, results, "with the rows in another order", mistake if case.target else "")
         _sums_to_zero(case, dy)
         _one_hot(case)
 
 
 def _sums_to_zero(case: Case, dy: Array) -> None:
     """Where adding a number to a row leaves y as it is, the gradient of the row adds up to 0."""
+    x = case.inputs[0]
+    each = np.random.default_rng(5).uniform(0.5, 1, size=(*x.shape[:-1], 1))  # one for each row
     try:
-        shifted = replace(case, inputs=(case.inputs[0] + 0.5, *case.inputs[1:]))
-        there, here = exact_value(shifted), exact_value(case)
-        if not all(abs(there - here).ravel() <= 1e-9 * (1 + abs(here)).ravel()):
+        moved = replace(case, inputs=(EXACT.array(x) + each, *case.inputs[1:]))
+        there, here = exact_value(moved), exact_value(case)
+        if not all((abs(there - here) <= SAME * (1 + abs(here))).ravel()):
             return
         dx = own_rounding(case, dy)[1][0]
     except Unavailable:
         return
-    found = case.both(dy)[1][0]
-    total = np.asarray(found, dtype=float).astype(object).sum(axis=-1)
+    total = values(EXACT.array(case.both(dy)[1][0])).sum(axis=-1)
     allowed = dx.error.sum(axis=-1)
     for at in np.ndindex(total.shape):
         if not abs(total[at]) <= allowed[at]:
@@ -62,8 +68,10 @@ def _one_hot(case: Case) -> None:
     if not case.target or case.target[0].dtype.kind not in "iu":
         return
     labels, y = case.target[0], case.inputs[0]
-    if labels.shape != y.shape[:-1]:
+    if labels.shape != y.shape[:-1] or y.shape[-1] < 2:
         return
+    if hasattr(case.unit, "example_weights") and not case.unit.example_weights(labels).all():
+        return  # a label that is ignored; its row is not
     rows = np.asarray(labels[..., None] == np.arange(y.shape[-1]), dtype=y.dtype)
     hot = replace(case, target=(rows,))
     try:
@@ -75,7 +83,10 @@ def _one_hot(case: Case) -> None:
 
 
 def family(subject: Subject) -> None:
-    """The members of its family give the same y and the same gradients."""
+    """Is it equal to the other members of its family?
+
+    The same y and the same gradients.
+    """
     others = subject.relatives()
     if not others:
         raise Skipped("its family has no other member")
@@ -85,7 +96,10 @@ def family(subject: Subject) -> None:
 
 
 def chain(subject: Subject) -> None:
-    """It equals the stages that it names, or that a member of its family names, in turn."""
+    """Is it equal to its stages, one after the other?
+
+    Those that it names, or that a member of its family names.
+    """
     units = {"its stages": subject.unit}
     units |= {f"the stages of {name}": unit for name, unit in subject.relatives()}
     named_by = {name: unit.stages for name, unit in units.items() if hasattr(unit, "stages")}
@@ -130,7 +144,7 @@ def _equal(case: Case, other: Case, name: str) -> None:
         if a.value.shape != b.value.shape:
             raise Failed(f"{what} has shape {a.value.shape}, and by {name} {b.value.shape}")
         for at in np.ndindex(a.value.shape):
-            near = a.error[at] + b.error[at] + mp.mpf(10) ** -50 * (1 + abs(b.value[at]))
+            near = a.error[at] + b.error[at] + SAME * (1 + abs(b.value[at]))
             if mp.isfinite(b.value[at]) and not abs(a.value[at] - b.value[at]) <= near:
                 raise Failed(
                     f"{what} at {at} is {float(a.value[at]):.9g}, and by {name} "
@@ -139,4 +153,5 @@ def _equal(case: Case, other: Case, name: str) -> None:
                     place=at,
                     found=float(a.value[at]),
                     expected=float(b.value[at]),
+                    **named("" if what.startswith("d") else "another function than its family's"),
                 )

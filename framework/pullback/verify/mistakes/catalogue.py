@@ -40,7 +40,9 @@ IN_A_BACKWARD: list[Mistake] = []
 
 
 def named(name: str) -> dict[str, str]:
-    """The fields of a result that give a mistake's name."""
+    """The fields of a result that give a mistake's name; none for no name."""
+    if not name:
+        return {}
     found = next(one for one in IN_A_BACKWARD if one.name == name)
     return {"mistake": found.name, "explanation": found.explanation}
 

@@ -174,6 +174,19 @@ def _axis(call: Call) -> Gradients:
     return (np.swapaxes(call.right(turned, np.swapaxes(call.dy, -1, -2))[0], -1, -2),)
 
 
+@gradients(
+    "sum over the rows",
+    "dz = ŷ ∘ (dŷ − Σ dŷ ŷ) sums over the classes of one row, the last axis; this sum runs over "
+    "the rows of the batch",
+)
+def _over_rows(call: Call) -> Gradients:
+    same_shape(call)
+    need(call.x.ndim > 1)
+    along, down = ((call.dy * call.y).sum(axis=axis, keepdims=True) for axis in (-1, -2))
+    need(_near(call.y * (call.dy - along), call.gradients[0]))
+    return (call.y * (call.dy - down),)
+
+
 @gradients("one unit dropped", "one column has no gradient: a range that ends one too early")
 def _dropped(call: Call) -> Gradients:
     first, *rest = call.gradients
@@ -193,8 +206,8 @@ def _weight(call: Call) -> Gradients:
     _parameters(call)
     x, W, *rest = call.case.inputs
     need(W.ndim >= 2 and min(W.shape[-2:]) > 1)
-    turned = np.swapaxes(W, -1, -2).reshape(W.shape)
-    return (call.at(x, turned, *rest)[0], *call.gradients[1:])
+    as_it_is = W.reshape(*W.shape[:-2], W.shape[-1], W.shape[-2])
+    return (call.at(x, np.swapaxes(as_it_is, -1, -2), *rest)[0], *call.gradients[1:])
 
 
 @gradients(
@@ -222,12 +235,12 @@ def _unsummed(call: Call) -> Gradients:
 
 @gradients(
     "first row only",
-    "the gradient of a parameter is the sum over all rows, and this is that of the first",
+    "the gradient of a bias is the sum over all rows, and this is that of the first",
 )
 def _first_row(call: Call) -> Gradients:
     _parameters(call)
     only = np.arange(call.dy.shape[-2])[:, None] == 0
-    return (call.gradients[0], *call.of(call.dy * only)[1:])
+    return (*call.gradients[:-1], call.of(call.dy * only)[-1])
 
 
 @gradients(
@@ -242,10 +255,22 @@ def _swapped(call: Call) -> Gradients:
 
 @gradients(
     "mean of the rows in a weight",
-    "the gradient of the weight is divided by the number of rows, that of the input is not; "
-    "dℓ = 1/N has done so already",
+    "the gradient of the weight is divided by the number of rows, and the others are not; dℓ = 1/N "
+    "has done so already",
 )
 def _weight_mean(call: Call) -> Gradients:
+    _parameters(call)
+    need(call.rows > 0)
+    first, dW, *rest = call.gradients
+    return (first, dW / call.rows, *rest)
+
+
+@gradients(
+    "mean of the rows in all parameters",
+    "dW and db are divided by the number of rows, as where no 1/N arrives; dℓ = 1/N does, and no "
+    "other stage averages",
+)
+def _parameters_mean(call: Call) -> Gradients:
     _parameters(call)
     need(call.rows > 0)
     return (call.gradients[0], *(one / call.rows for one in call.gradients[1:]))
