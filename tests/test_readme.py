@@ -146,6 +146,26 @@ def test_the_python_of_the_readme_runs_as_it_stands(section, capsys):
         assert float(printed.split()[1]) >= 0.85
 
 
+def test_what_the_readme_says_of_checks_runs_as_it_stands(pullback, tmp_path):
+    swish, *_ = blocks("python", "Write a plugin")
+    (tmp_path / "swish.py").write_text(swish, encoding="utf-8")
+    (command,) = blocks("bash", "Is it right?")
+    checked = pullback(*command.split("#")[0].split()[1:])
+    assert checked.returncode == 0, checked.stdout
+    assert "0 fail" in checked.stdout
+    (code,) = blocks("python", "Is it right?")
+    (tmp_path / "test_units.py").write_text(code, encoding="utf-8")
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_units.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert tested.returncode == 0, tested.stdout
+    assert " passed" in tested.stdout
+
+
 def test_every_command_of_the_table_exists(pullback):
     told = re.findall(r"^\| `pullback (\w+)", README, flags=re.M)
     shown = pullback("--help").stdout
