@@ -88,6 +88,11 @@ class Case:
             self, inputs=(x[rows], *params), target=tuple(one[rows] for one in self.target)
         )
 
+    def exactly(self, exact: Callable[[Any], Any]) -> Case:
+        """In exact numbers, the rows of a target included: they are data, no constants."""
+        target = tuple(t if t.dtype.kind in "iub" else exact(t) for t in self.target)
+        return replace(self.with_inputs(exact), target=target)
+
     def astype(self, dtype: Any) -> Case:
         """The same in another precision, the rows of a target included."""
         target = tuple(t if t.dtype.kind in "iub" else t.astype(dtype) for t in self.target)

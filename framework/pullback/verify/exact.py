@@ -39,7 +39,7 @@ ZERO = low.zero
 NO_BOUND = low.inf
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is itself alone, and its hash is quick
 class Arithmetic:
     """What each operation, and each constant of the code, adds to the error of its result."""
 

@@ -46,7 +46,7 @@ class Computed:
 def run_on(arithmetic: Arithmetic, case: Case, dy: Array) -> tuple[Computed, list[Computed]]:
     """y and the gradients of the unit's own code on exact numbers, with their account."""
     try:
-        exact = case.with_inputs(arithmetic.array)
+        exact = case.exactly(arithmetic.array)
         y, residual = exact.forward()
         gradients = exact.backward(residual, arithmetic.array(dy))
         results = [Computed(values(one), errors(one)) for one in (y, *gradients)]
@@ -71,6 +71,39 @@ def own_gradients(case: Case, dy: Array, truth: list[Derivative]) -> list[Comput
 def _same_shape(name: str, gradient: Computed, value: Array) -> None:
     if gradient.value.shape != value.shape:
         raise Inconclusive(f"d{name} has shape {gradient.value.shape}: see the check shapes")
+
+
+def certify(case: Case, dy: Array) -> float:
+    """The digits to which backward is the pullback of forward; Failed where it is not.
+
+    In 110 digits one random direction shows every wrong entry, for none hides behind another to the
+    last of them. Where it shows one, at a kink, where constants have errors to hide behind, or for
+    want of exact numbers, it is place by place.
+    """
+    try:
+        gradients = run_on(CONSTANTS, case, dy)[1]
+        for name, one, value in zip(case.names, gradients, case.inputs, strict=True):
+            _same_shape(name, one, value)
+        digits = [_digits_along(case, dy, gradients, seed) for seed in (2, 3)]
+    except Unavailable:
+        digits = [0.0]
+    return min(digits) if min(digits) >= HALF else hold(case, dy)
+
+
+def _digits_along(case: Case, dy: Array, gradients: list[Computed], seed: int) -> float:
+    """Those that a random direction certifies; 0 where it does not."""
+    rng = np.random.default_rng(seed)
+    v = tuple(rng.normal(size=one.shape) for one in case.inputs)
+    low, high, bound = directional(case, dy, v)
+    pairs = list(zip(gradients, v, strict=True))
+    found = sum((g.value * one).sum() for g, one in pairs)
+    size = sum(abs(g.value * one).sum() for g, one in pairs)
+    allowed = bound + sum((g.error * abs(one)).sum() for g, one in pairs)
+    off = max(low - found, found - high)
+    if not mp.isfinite(high - low) or not off <= allowed <= SAME * size:
+        return 0.0
+    unsure = high - low + allowed
+    return float(min(MOST, -mp.log10(mp.mpf(unsure) / mp.mpf(size)))) if unsure else MOST
 
 
 def hold(case: Case, dy: Array, places: Places | None = None) -> float:

@@ -98,7 +98,7 @@ def fifty_digits(case: Case, dy: Array, places: Places | None = None) -> list[De
 def exact_value(case: Case) -> Array:
     """y in 110 digits; Unavailable where forward does not run on exact numbers."""
     try:
-        y, _ = case.with_inputs(EXACT.array).forward()
+        y, _ = case.exactly(EXACT.array).forward()
         return values(y)
     except (UnitError, TypeError) as error:
         raise Unavailable(f"forward does not run on numbers of 50 digits ({error})") from error
@@ -125,10 +125,7 @@ def directional(case: Case, dy: Array, directions: tuple[Array, ...]) -> tuple[A
         inputs = tuple(
             _plus(value, sign * STEP, v) for value, v in zip(case.inputs, directions, strict=True)
         )
-        try:
-            y = values(replace(case, inputs=inputs).forward()[0])
-        except (UnitError, TypeError) as error:
-            raise Unavailable(str(error)) from error
+        y = exact_value(replace(case, inputs=inputs))
         ends.append(values(EXACT.array(dy)) * ((y - base) / (sign * STEP)))
     low, high = np.minimum(*ends).sum() + mp.zero, np.maximum(*ends).sum() + mp.zero
     bound = (abs(values(EXACT.array(dy))) * (abs(base) + 1)).sum() * NOISE / STEP

@@ -12,6 +12,7 @@ from pullback.verify.exact import CONSTANTS, EXACT, values
 from pullback.verify.functions import SAME
 from pullback.verify.gradients import (
     agree,
+    certify,
     hold,
     hold_along,
     hold_block,
@@ -33,7 +34,7 @@ def pullback(subject: Subject) -> float:
 
     In every coordinate of every input, ordinary and confident.
     """
-    return min(hold(case, case.cotangent(case.forward()[0])) for case in subject.cases())
+    return min(certify(case, case.cotangent(case.forward()[0])) for case in subject.cases())
 
 
 def large(subject: Subject) -> None:
