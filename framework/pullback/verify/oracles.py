@@ -117,9 +117,14 @@ def _slope(case: Case, place: int, at: tuple[int, ...], sign: int, base: Array) 
     return np.asarray((y - base) / (sign * step)) if step else y - y
 
 
-def directional(case: Case, dy: Array, directions: tuple[Array, ...]) -> tuple[Any, Any, Any]:
-    """⟨dy, J v⟩ in 110 digits, as an interval and its bound, for one direction of all inputs."""
-    base = exact_value(case)
+def directional(
+    case: Case, dy: Array, directions: tuple[Array, ...], base: Array | None = None
+) -> tuple[Any, Any, Any]:
+    """⟨dy, J v⟩ in 110 digits, as an interval and its bound, for one direction of all inputs.
+
+    ``base`` is y in exact numbers, where it is known already.
+    """
+    base = exact_value(case) if base is None else base
     ends = []
     for sign in (1, -1):
         inputs = tuple(
