@@ -155,7 +155,7 @@ def _show_unit(report: Report, console: Console, *, verbose: bool = False) -> No
 
     known = (report.kind, f"family {report.family}", report.provider)
     about = Text(f"  {' · '.join(filter(None, known))}", "not bold dim")
-    console.print(Text(report.name, "bold").append(about), soft_wrap=True)
+    console.print(Text(report.name, "bold", overflow="ignore").append(about))
     console.print()
     _show_failures(report, console)
     if verbose or not (report.failures or never_started(report)):
