@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class PullbackError(Exception):
@@ -29,6 +34,15 @@ class RunError(PullbackError):
     """A run that began and could not be finished."""
 
     exit_code = 1
+
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """PullbackError where the file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise PullbackError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def a(noun: str) -> str:

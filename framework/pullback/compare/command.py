@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pullback.errors import PullbackError
+from pullback.errors import PullbackError, writing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,10 +154,8 @@ def _write(path: str, text: str, console: Console) -> None:
 
 @contextmanager
 def _writing(path: str, console: Console) -> Iterator[None]:
-    try:
+    with writing(path):
         yield
-    except OSError as error:
-        raise PullbackError(f"cannot write {path}: {error.strerror or error}") from error
     _say(console, f"wrote {path}")
 
 

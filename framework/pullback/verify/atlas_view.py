@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pullback.errors import ConfigError, PullbackError
+from pullback.errors import ConfigError, writing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,12 +195,8 @@ def run(
     show(frame, console)
     told = []
     if picture_path:
-        try:
+        with writing(picture_path):
             picture(frame, picture_path)
-        except OSError as error:
-            raise PullbackError(
-                f"cannot write {picture_path}: {error.strerror or error}"
-            ) from error
         told.append(f"wrote {picture_path}")
     if track:
         told.append(f"open it:  {_track(family, frame, uri, experiment)}")

@@ -5,16 +5,15 @@ from __future__ import annotations
 import inspect
 import time
 import warnings
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from pullback import registry
-from pullback.errors import ConfigError, RegistryError, nearest
+from pullback.errors import ConfigError, PullbackError, RegistryError, nearest
 from pullback.verify.cases import Check, Subject, UnitError, instance
 from pullback.verify.diagnosis import diagnose
 from pullback.verify.laws import CHECKS
-from pullback.verify.outcome import Failed, Report, Result, Skipped, Verdict
+from pullback.verify.outcome import Failed, Report, Result, Skipped, Status, Verdict
 
 
 def check(unit: Any, kind: str | None = None) -> Report:
@@ -65,9 +64,17 @@ def kind_of_name(name: str) -> str:
     return kinds[0]
 
 
-def report(subject: Subject, checks: Iterable[Check] | None = None) -> Report:
-    """These checks of a unit; all of its kind, if none are given."""
-    chosen = CHECKS[subject.kind] if checks is None else checks
+def why_not_started(error: Exception) -> tuple[Status, str]:
+    """Whether a unit that cannot be made is wrong, or only not for us to make; and why."""
+    if isinstance(error, Skipped):
+        return "skip", error.message
+    if isinstance(error, PullbackError):
+        return "fail", str(error)
+    return "fail", f"it cannot be made: {in_words(error)}"
+
+
+def report(subject: Subject) -> Report:
+    """Every check of its kind."""
     try:
         provider = registry.entry(subject.kind, subject.name).provider
     except RegistryError:
@@ -77,25 +84,29 @@ def report(subject: Subject, checks: Iterable[Check] | None = None) -> Report:
         name=subject.name,
         family=registry.family(subject.cls, subject.name),
         provider=provider,
-        results=[carry_out(one, subject) for one in chosen],
+        results=[carry_out(one, subject) for one in CHECKS[subject.kind]],
     )
 
 
 def carry_out(check: Check, subject: Subject, *, explain: bool = True) -> Result:
     """One check of a unit: its digits, or what it ended with, with the name of the mistake."""
     started = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of no rows, of complex numbers: the inputs are ours
+        found = _carried_out(check, subject, explain)
+    return replace(found, seconds=time.perf_counter() - started)
+
+
+def _carried_out(check: Check, subject: Subject, explain: bool) -> Result:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the unit's own, of a mean of no rows
-            found = Result(check.__name__, "pass", digits=check(subject))
+        return Result(check.__name__, "pass", digits=check(subject))
     except Verdict as verdict:
         facts = dict(verdict.facts)
         if explain and isinstance(verdict, Failed) and verdict.evidence is not None:
             facts |= diagnose(*verdict.evidence)
-        found = Result(check.__name__, verdict.status, verdict.message, **facts)
+        return Result(check.__name__, verdict.status, verdict.message, **facts)
     except Exception as error:  # it stopped at something that it does not know
-        found = Result(check.__name__, "fail", f"the check could not go on: {in_words(error)}")
-    return replace(found, seconds=time.perf_counter() - started)
+        return Result(check.__name__, "fail", f"the check could not go on: {in_words(error)}")
 
 
 def in_words(error: Exception) -> str:

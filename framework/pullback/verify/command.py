@@ -8,17 +8,15 @@ import json
 import math
 import sys
 import time
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pullback import registry
-from pullback.errors import ConfigError, PullbackError, RegistryError, a, nearest
+from pullback.errors import ConfigError, PullbackError, RegistryError, a, nearest, writing
 from pullback.units import KINDS
 
 if TYPE_CHECKING:
-    from pullback.verify.outcome import Report, Status
+    from pullback.verify.outcome import Report
 
 Unit: TypeAlias = tuple[str, str]  # its kind and its name
 
@@ -184,23 +182,12 @@ def _checked(units: list[Unit]) -> list[Report]:
     reports = []
     with (
         contextlib.redirect_stdout(sys.stderr),
-        no_complex_warning(),
         Console(stderr=True).status("") as status,
     ):
         for place, unit in enumerate(units, 1):
             status.update(f"{unit[1]} ({place} of {len(units)})")
             reports.append(_report(*unit))
     return reports
-
-
-@contextlib.contextmanager
-def no_complex_warning() -> Iterator[None]:
-    """The complex numbers are ours: NumPy's warning of what a unit does to them is not for it."""
-    from numpy.exceptions import ComplexWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ComplexWarning)
-        yield
 
 
 def _report(kind: str, name: str) -> Report:
@@ -213,19 +200,8 @@ def _report(kind: str, name: str) -> Report:
     return report(subject)
 
 
-def why_not_started(error: Exception) -> tuple[Status, str]:
-    """Whether a unit that cannot be made is wrong, or only not for us to make; and why."""
-    from pullback.verify.checks import in_words
-    from pullback.verify.outcome import Skipped
-
-    if isinstance(error, Skipped):
-        return "skip", error.message
-    if isinstance(error, PullbackError):
-        return "fail", str(error)
-    return "fail", f"it cannot be made: {in_words(error)}"
-
-
 def _not_started(kind: str, name: str, error: Exception) -> Report:
+    from pullback.verify.checks import why_not_started
     from pullback.verify.outcome import START, Report, Result
 
     providers = [one.provider for one in registry.entries(kind) if one.name == name]
@@ -295,8 +271,6 @@ def versions() -> dict[str, str]:
 
 
 def _write(path: Path, text: str) -> None:
-    try:
+    with writing(path):
         path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise PullbackError(f"cannot write {path}: {error.strerror or error}") from error
     print(f"wrote {path}", file=sys.stderr)

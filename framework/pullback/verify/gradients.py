@@ -29,7 +29,7 @@ from pullback.verify.oracles import (
 from pullback.verify.outcome import Failed, Inconclusive
 
 HALF = -math.log10(EPS) / 2  # half the digits of a float64: fewer decide nothing
-MOST = 50.0
+MOST = 50.0  # digits that anything is certified to
 SMOOTH = 1e-6  # one-sided slopes that are nearer, relative, belong to no kink
 JUMP = 1e20  # one-sided slopes so far apart are those of a forward that jumps
 BLOCK = 6  # coordinates of an input that are looked at one by one where it is large
@@ -58,19 +58,30 @@ def run_on(arithmetic: Arithmetic, case: Case, dy: Array) -> tuple[Computed, lis
 def own_gradients(case: Case, dy: Array, truth: list[Derivative]) -> list[Computed]:
     """What backward returns: exactly, up to the rounding of its constants, or else in float64."""
     try:
-        found = run_on(CONSTANTS, case, dy)[1]
+        return exact_gradients(case, dy)[1]
     except Unavailable:
-        _, gradients = case.both(dy)
-        roundings = [ROUNDINGS * EPS * one.size for one in truth]
-        found = [Computed(g, r) for g, r in zip(gradients, roundings, strict=True)]
-    for name, one, value in zip(case.names, found, case.inputs, strict=True):
-        _same_shape(name, one, value)
-    return found
+        return float_gradients(case, dy, truth)
 
 
-def _same_shape(name: str, gradient: Computed, value: Array) -> None:
-    if gradient.value.shape != value.shape:
-        raise Inconclusive(f"d{name} has shape {gradient.value.shape}: see the check shapes")
+def exact_gradients(case: Case, dy: Array) -> tuple[Array, list[Computed]]:
+    """y, and what backward returns, exactly up to the rounding of its constants."""
+    y, gradients = run_on(CONSTANTS, case, dy)
+    return y.value, _shaped(case, gradients)
+
+
+def float_gradients(case: Case, dy: Array, truth: list[Derivative]) -> list[Computed]:
+    """What backward returns in float64, with some roundings of what is added up."""
+    _, gradients = case.both(dy)
+    roundings = [ROUNDINGS * EPS * one.size for one in truth]
+    return _shaped(case, list(map(Computed, gradients, roundings)))
+
+
+def _shaped(case: Case, gradients: list[Computed]) -> list[Computed]:
+    """The gradients; Inconclusive where one has not the shape of its value."""
+    for name, one, value in zip(case.names, gradients, case.inputs, strict=True):
+        if one.value.shape != value.shape:
+            raise Inconclusive(f"d{name} has shape {one.value.shape}: see the check shapes")
+    return gradients
 
 
 def certify(case: Case, dy: Array) -> float:
@@ -81,29 +92,38 @@ def certify(case: Case, dy: Array) -> float:
     want of exact numbers, it is place by place.
     """
     try:
-        y, gradients = run_on(CONSTANTS, case, dy)
-        for name, one, value in zip(case.names, gradients, case.inputs, strict=True):
-            _same_shape(name, one, value)
-        digits = _digits_along(case, dy, y.value, gradients)
+        y, gradients = exact_gradients(case, dy)
+        digits = _digits_along(case, dy, gradients, _direction(case, np.random.default_rng(2)), y)
     except Unavailable:
         digits = 0.0
     return digits if digits >= HALF else hold(case, dy)
 
 
-def _digits_along(case: Case, dy: Array, y: Array, gradients: list[Computed]) -> float:
-    """Those that a random direction certifies; 0 where it does not."""
-    rng = np.random.default_rng(2)
-    v = tuple(rng.normal(size=one.shape) for one in case.inputs)
-    low, high, bound = directional(case, dy, v, y)
-    pairs = list(zip(gradients, v, strict=True))
-    found = sum((g.value * one).sum() for g, one in pairs)
-    size = sum(abs(g.value * one).sum() for g, one in pairs)
-    allowed = bound + sum((g.error * abs(one)).sum() for g, one in pairs)
-    off = max(low - found, found - high)
-    if not mp.isfinite(high - low) or not off <= allowed <= SAME * size:
+def _direction(case: Case, rng: np.random.Generator) -> tuple[Array, ...]:
+    """A random one, of all inputs."""
+    return tuple(rng.normal(size=one.shape) for one in case.inputs)
+
+
+def _digits_along(
+    case: Case, dy: Array, gradients: list[Computed], v: tuple[Array, ...], y: Array
+) -> float:
+    """Those that a direction certifies; 0 where it does not."""
+    width, off, allowed = _along(case, dy, gradients, v, y)
+    size = sum(abs(g.value * one).sum() for g, one in zip(gradients, v, strict=True))
+    if not mp.isfinite(width) or not off <= allowed <= SAME * size:
         return 0.0
-    unsure = high - low + allowed
+    unsure = width + allowed
     return float(min(MOST, -mp.log10(mp.mpf(unsure) / mp.mpf(size)))) if unsure else MOST
+
+
+def _along(
+    case: Case, dy: Array, gradients: list[Computed], v: tuple[Array, ...], y: Array | None = None
+) -> tuple[Any, Any, Any]:
+    """The width of the interval of ⟨dy, J v⟩, how far ⟨g, v⟩ lies outside, and how far it may."""
+    low, high, bound = directional(case, dy, v, y)
+    found = sum((g.value * one).sum() for g, one in zip(gradients, v, strict=True))
+    error = sum((g.error * abs(one)).sum() for g, one in zip(gradients, v, strict=True))
+    return high - low, max(low - found, found - high), bound + error
 
 
 def hold(case: Case, dy: Array, places: Places | None = None) -> float:
@@ -134,11 +154,9 @@ def hold(case: Case, dy: Array, places: Places | None = None) -> float:
 def hold_along(case: Case, dy: Array, seed: int) -> None:
     """⟨g, v⟩ = ⟨dy, J v⟩ along a random v: in 110 digits no wrong entry hides behind another."""
     rng = np.random.default_rng(seed)
-    v = tuple(rng.normal(size=one.shape) for one in case.inputs)
+    v = _direction(case, rng)
     try:
-        gradients = run_on(CONSTANTS, case, dy)[1]
-        for name, one, value in zip(case.names, gradients, case.inputs, strict=True):
-            _same_shape(name, one, value)
+        _, gradients = exact_gradients(case, dy)
         if not _is_off(case, dy, gradients, v):
             return
         v = _smallest_part(case, dy, gradients, v)
@@ -156,7 +174,7 @@ def hold_block(case: Case, dy: Array, seed: int) -> None:
 def hold_in_floats(case: Case, dy: Array, seed: int) -> None:
     """The same for sizes where 110 digits take too long: they are asked for what looks wrong."""
     case, rng = case.astype(np.float64), np.random.default_rng(seed)
-    v = tuple(rng.normal(size=one.shape) for one in case.inputs)
+    v = _direction(case, rng)
     places = _some(v, rng)
     if not _looks_right(case, dy, v, places):
         hold_along(case, dy, seed)
@@ -165,17 +183,14 @@ def hold_in_floats(case: Case, dy: Array, seed: int) -> None:
 
 def _looks_right(case: Case, dy: Array, v: tuple[Array, ...], places: Places) -> bool:
     """Whether in float64 the gradients are right at these places, and along v."""
-    _, gradients = case.both(dy)
     truth = in_floats(case, dy, places)
-    for name, one, of, value in zip(case.names, gradients, truth, case.inputs, strict=True):
-        found = Computed(one, ROUNDINGS * EPS * of.size)
-        _same_shape(name, found, value)
-        if deviation(found, of).any():
-            return False
+    found = float_gradients(case, dy, truth)
+    if any(deviation(one, of).any() for one, of in zip(found, truth, strict=True)):
+        return False
     slope, bound = slope_in_floats(case, dy, v)
-    along = sum(float((g * one).sum()) for g, one in zip(gradients, v, strict=True))
-    lost = sum(float((abs(g) + abs(dy).max()).sum()) for g in gradients)
-    return bool(abs(along - slope) <= bound + sum(g.size for g in gradients) * EPS * lost)
+    along = sum(float((g.value * one).sum()) for g, one in zip(found, v, strict=True))
+    lost = sum(float((abs(g.value) + abs(dy).max()).sum()) for g in found)
+    return bool(abs(along - slope) <= bound + sum(g.value.size for g in found) * EPS * lost)
 
 
 def _some(v: tuple[Array, ...], rng: np.random.Generator) -> Places:
@@ -188,11 +203,8 @@ def _some(v: tuple[Array, ...], rng: np.random.Generator) -> Places:
 
 
 def _is_off(case: Case, dy: Array, gradients: list[Computed], v: tuple[Array, ...]) -> bool:
-    low, high, bound = directional(case, dy, v)
-    found = sum((g.value * one).sum() for g, one in zip(gradients, v, strict=True))
-    error = sum((g.error * abs(one)).sum() for g, one in zip(gradients, v, strict=True))
-    known = mp.isfinite(low) and mp.isfinite(high) and high - low < JUMP
-    return bool(known and not max(low - found, found - high) <= bound + error)
+    width, off, allowed = _along(case, dy, gradients, v)
+    return bool(mp.isfinite(width) and width < JUMP and not off <= allowed)
 
 
 def _smallest_part(

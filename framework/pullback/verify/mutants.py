@@ -11,8 +11,7 @@ import numpy as np
 
 from pullback import registry
 from pullback.verify.cases import Case, Subject, UnitError
-from pullback.verify.checks import carry_out, subject_of
-from pullback.verify.command import why_not_started
+from pullback.verify.checks import carry_out, subject_of, why_not_started
 from pullback.verify.laws import CHECKS
 from pullback.verify.laws.reach import MANY_CLASSES
 from pullback.verify.mistakes import MISTAKES

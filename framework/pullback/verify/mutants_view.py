@@ -49,14 +49,11 @@ def _progress(units: int) -> Iterator[Any]:
 
     from rich.console import Console
 
-    from pullback.verify.command import no_complex_warning
-
     def told(done: int) -> str:
         return f"planting mistakes: {done} of {units} units done"
 
     with (
         redirect_stdout(sys.stderr),
-        no_complex_warning(),
         Console(stderr=True).status(told(0)) as status,
     ):
         yield lambda done: status.update(told(done))

@@ -1,4 +1,4 @@
-"""Whether backward is the derivative of forward: everywhere, with all options, in both dtypes."""
+"""Whether backward is the derivative of forward: everywhere, and with all options."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from pullback.verify.gradients import (
     hold_block,
     run_on,
 )
-from pullback.verify.laws.bits import (
-    needs_free_shapes,
-)
+from pullback.verify.laws.bits import needs_free_shapes
 from pullback.verify.mistakes import named
 from pullback.verify.oracles import Unavailable, exact_value
 from pullback.verify.outcome import Failed, Skipped

@@ -15,6 +15,7 @@ from pullback.units import Array, State
 from pullback.verify.cases import UnitError, carried_out
 from pullback.verify.exact import Arithmetic, Numbers, errors, rounding, values
 from pullback.verify.functions import mp
+from pullback.verify.gradients import MOST
 from pullback.verify.laws.bits import fingerprint
 from pullback.verify.outcome import Failed, Inconclusive, Skipped
 
@@ -24,7 +25,6 @@ DTYPES = ("float32", "float64")
 ENTRIES, STEPS = 5, 4
 MANY, KINDS = 1009, 4  # a prime: no size of a block divides it
 RATE = 2.0**-7  # a power of two, so that twice the rate is twice the step, bit for bit
-MOST = 50.0  # digits that anything is certified to
 
 
 @dataclass(frozen=True)
