@@ -20,7 +20,7 @@ from pullback import registry
 from pullback.errors import ConfigError, PullbackError, RegistryError, nearest
 from pullback.units import KINDS, Array
 from pullback.verify.cases import Case, UnitError, instance
-from pullback.verify.exact import EXACT, values
+from pullback.verify.exact import EXACT, each_exactly, values
 from pullback.verify.functions import mp
 from pullback.verify.outcome import Skipped
 
@@ -223,9 +223,9 @@ def _slopes(unit: Any, z: Array, labels: Array) -> Array:
     with mp.workdps(DIGITS[-1]):
         step = mp.mpf(10) ** -(DIGITS[-1] // 3)
         for at in range(z.shape[1]):
-            aside = values(EXACT.array(np.arange(z.shape[1]) == at)) * step
+            aside = each_exactly(np.arange(z.shape[1]) == at) * step
             above, below = (
-                _exactly(unit, values(EXACT.array(z)) + sign * aside, labels, DIGITS[-1])[:, 0]
+                _exactly(unit, each_exactly(z) + sign * aside, labels, DIGITS[-1])[:, 0]
                 for sign in (1, -1)
             )
             slopes[:, at] = (above - below) / (2 * step)

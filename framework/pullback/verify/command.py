@@ -44,9 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--family", action="store_true", help="with a unit's name, its whole family"
     )
-    parser.add_argument(
-        "--plugins", nargs="+", default=[], metavar="FILE", help="with the units of these files"
-    )
     parser.add_argument("--verbose", action="store_true", help="every check of every unit, in full")
     parser.add_argument("--json", action="store_true", help="as JSON, for a program to read")
     parser.add_argument("--html", metavar="FILE", type=Path, help="a page with every table, too")
@@ -65,8 +62,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check what is named and tell the outcome; 1 if something failed. Raises PullbackError."""
     _refuse_what_clashes(args)
-    for reference in args.plugins:
-        registry.load_plugin(reference)
     if args.atlas:
         from pullback.verify import atlas_view
 

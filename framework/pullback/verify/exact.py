@@ -28,7 +28,6 @@ from numpy.typing import DTypeLike
 from pullback.units import Array
 from pullback.verify.functions import FUNCTIONS, TESTS, exp, log, mp, quotient
 
-SAFETY = 2.0
 HIDDEN = 32  # roundings that a constant may have behind it: (1 − ε) / C, and a sum of these
 FUNCTION_ULPS = 4
 
@@ -37,26 +36,24 @@ low.prec = 30
 
 ZERO = low.zero
 NO_BOUND = low.inf
+SAFETY = low.mpf(2)
 
 
 @dataclass(frozen=True, eq=False)  # one is itself alone, and its hash is quick
 class Arithmetic:
     """What each operation, and each constant of the code, adds to the error of its result."""
 
-    tracked: bool = False
     roundoff: Any = ZERO  # of an operation, relative: half an ulp
     constant: Any = ZERO  # of a constant that is no short binary fraction, relative
     underflow: Any = ZERO  # of an operation, absolute
     largest: Any = NO_BOUND
 
-    def array(self, values: Any, errors: Any = None) -> Numbers:
-        """Numbers with these values, exact unless their errors are given."""
+    def array(self, values: Any) -> Numbers:
+        """Numbers with these values, which are exact."""
         values = np.asarray(values)
-        found = np.empty(values.shape, dtype=object)
-        for at in np.ndindex(values.shape):
-            error = ZERO if errors is None else errors[at]
-            found[at] = Number(exactly(values[at]), error, self)
-        return self.view(found)
+        found = np.empty(values.size, dtype=object)
+        found[:] = [Number(exactly(one), ZERO, self) for one in values.ravel().tolist()]
+        return self.view(found.reshape(values.shape))
 
     def view(self, objects: Array) -> Numbers:
         numbers = objects.view(Numbers)
@@ -68,7 +65,7 @@ class Arithmetic:
         if isinstance(value, Number):
             return value
         number = Number(exactly(value), ZERO, self)
-        if self.tracked and self.constant and not _is_short(value):
+        if self.constant and not _is_short(value):
             number.error = low.mpf(self.constant * abs(number.value))
         return number
 
@@ -77,7 +74,7 @@ class Arithmetic:
 
         A sum does not underflow, and what is exactly 0 has not.
         """
-        if not self.tracked:
+        if not (self.roundoff or passed_on):
             return Number(value, ZERO, self)
         error = low.mpf(passed_on + ulps * self.roundoff * abs(value))
         if underflows and value:
@@ -88,7 +85,7 @@ class Arithmetic:
 
 
 EXACT = Arithmetic()
-CONSTANTS = Arithmetic(tracked=True, constant=HIDDEN * low.mpf(2) ** -53)
+CONSTANTS = Arithmetic(constant=HIDDEN * low.mpf(2) ** -53)
 
 
 @functools.cache
@@ -97,7 +94,6 @@ def rounding(dtype: DTypeLike) -> Arithmetic:
     info = np.finfo(dtype)
     half_ulp = low.mpf(float(info.eps)) / 2
     return Arithmetic(
-        tracked=True,
         roundoff=half_ulp,
         constant=HIDDEN * half_ulp,
         underflow=low.mpf(float(info.smallest_subnormal)),
@@ -107,15 +103,23 @@ def rounding(dtype: DTypeLike) -> Arithmetic:
 
 def exactly(value: Any) -> Any:
     """A float, an integer, a truth value or a number as an mpf, without rounding."""
-    if isinstance(value, int | np.integer | np.bool_):
-        return mp.mpf(int(value))
     if isinstance(value, float | np.floating):
-        return mp.mpf(float(value))
+        return mp.make_mpf(libmp.from_float(float(value)))
     if isinstance(value, mp.mpf):
         return value
     if isinstance(value, Number):
         return value.value
+    if isinstance(value, int | np.integer | np.bool_):
+        return mp.mpf(int(value))
     raise TypeError(f"{type(value).__name__} is no real number")
+
+
+def each_exactly(values: Any) -> Array:
+    """The same of an array: an array of mpf."""
+    values = np.asarray(values)
+    found = np.empty(values.size, dtype=object)
+    found[:] = [exactly(one) for one in values.ravel().tolist()]
+    return found.reshape(values.shape)
 
 
 def _is_short(value: Any) -> bool:
@@ -142,37 +146,37 @@ class Number:
 
     def __add__(self, other: Any) -> Number:
         b = self.arithmetic.lift(other)
-        return self.arithmetic.step(self.value + b.value, self.error + b.error, underflows=False)
+        return self.arithmetic.step(
+            self.value + b.value, _plus(self.error, b.error), underflows=False
+        )
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Number:
         b = self.arithmetic.lift(other)
-        return self.arithmetic.step(self.value - b.value, self.error + b.error, underflows=False)
+        return self.arithmetic.step(
+            self.value - b.value, _plus(self.error, b.error), underflows=False
+        )
 
     def __rsub__(self, other: Any) -> Number:
         return self.arithmetic.lift(other) - self
 
     def __mul__(self, other: Any) -> Number:
         b = self.arithmetic.lift(other)
-        value = self.value * b.value
-        if not self.arithmetic.tracked:
-            return Number(value, ZERO, self.arithmetic)
-        passed_on = _times(self.value, b.error) + _times(b.value, self.error)
-        return self.arithmetic.step(value, passed_on + _times(self.error, b.error))
+        passed_on = _plus(_times(self.value, b.error), _times(b.value, self.error))
+        passed_on = _plus(passed_on, _times(self.error, b.error))
+        return self.arithmetic.step(self.value * b.value, passed_on)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Number:
         b = self.arithmetic.lift(other)
         value = quotient(self.value, b.value)
-        if not self.arithmetic.tracked:
-            return Number(value, ZERO, self.arithmetic)
-        room = low.mpf(abs(b.value)) - b.error
-        if b.value and not room > 0:
-            return self.arithmetic.step(value, NO_BOUND)
-        passed_on = self.error + _times(value, b.error)
-        return self.arithmetic.step(value, passed_on / room if passed_on else ZERO)
+        passed_on = _plus(self.error, _times(value, b.error))
+        if passed_on or b.error:
+            room = low.mpf(abs(b.value)) - b.error
+            passed_on = passed_on / room if room > 0 else NO_BOUND if b.value else passed_on
+        return self.arithmetic.step(value, passed_on)
 
     def __rtruediv__(self, other: Any) -> Number:
         return self.arithmetic.lift(other) / self
@@ -224,8 +228,6 @@ class Number:
     def apply(self, f: Callable[[Any], Any]) -> Number:
         """f of this number; the error is what f does to both ends of the interval."""
         value = _real(f, self.value)
-        if not self.arithmetic.tracked:
-            return Number(value, ZERO, self.arithmetic)
         passed_on = ZERO
         if self.error:
             ends = [_real(f, self.value + sign * self.error) for sign in (1, -1)]
@@ -234,9 +236,14 @@ class Number:
         return self.arithmetic.step(value, passed_on, 2 * FUNCTION_ULPS)
 
 
+def _plus(a: Any, b: Any) -> Any:
+    """The sum of two errors, most of which are :data:`ZERO` itself."""
+    return a if b is ZERO else b if a is ZERO else a + b
+
+
 def _times(a: Any, b: Any) -> Any:
     """|a| b for an error b, which is 0 where b is, whatever a is."""
-    return abs(low.mpf(a)) * b if b else ZERO
+    return ZERO if b is ZERO or not b else abs(low.mpf(a)) * b
 
 
 def _real(f: Callable[[Any], Any], x: Any) -> Any:
@@ -268,7 +275,7 @@ def _largest(a: Number, b: Number) -> Number:
     if mp.isnan(a.value) or mp.isnan(b.value):
         return a if mp.isnan(a.value) else b
     larger, other = (a, b) if a.value >= b.value else (b, a)
-    if not a.arithmetic.tracked or larger.value == other.value == mp.inf:
+    if other.error is ZERO or larger.value == other.value == mp.inf:
         return larger
     error = max(larger.error, other.error - low.mpf(larger.value - other.value))
     return Number(larger.value, error, a.arithmetic)
@@ -373,13 +380,9 @@ def _wrapped(arithmetic: Arithmetic, result: Any) -> Any:
 def values(numbers: Any) -> Array:
     """The values, an array of mpf; TypeError where the computation has left the numbers."""
     array = np.asarray(numbers)
-    if array.dtype != object and array.dtype.kind == "f":
+    if array.dtype.kind == "f":
         raise TypeError(f"the result is an array of {array.dtype}")
-    found = np.empty(array.shape, dtype=object)
-    for at in np.ndindex(array.shape):
-        one: Any = array[at]
-        found[at] = exactly(one)
-    return found
+    return each_exactly(array)
 
 
 def errors(numbers: Any) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 
 from pullback.units import Array
 from pullback.verify.cases import Case, UnitError
-from pullback.verify.exact import CONSTANTS, Arithmetic, errors, rounding, values
+from pullback.verify.exact import CONSTANTS, Arithmetic, each_exactly, errors, rounding, values
 from pullback.verify.functions import SAME, mp
 from pullback.verify.mistakes.catalogue import named
 from pullback.verify.oracles import (
@@ -108,6 +108,7 @@ def _digits_along(
     case: Case, dy: Array, gradients: list[Computed], v: tuple[Array, ...], y: Array
 ) -> float:
     """Those that a direction certifies; 0 where it does not."""
+    v = tuple(map(each_exactly, v))
     width, off, allowed = _along(case, dy, gradients, v, y)
     size = sum(abs(g.value * one).sum() for g, one in zip(gradients, v, strict=True))
     if not mp.isfinite(width) or not off <= allowed <= SAME * size:
@@ -120,6 +121,7 @@ def _along(
     case: Case, dy: Array, gradients: list[Computed], v: tuple[Array, ...], y: Array | None = None
 ) -> tuple[Any, Any, Any]:
     """The width of the interval of ⟨dy, J v⟩, how far ⟨g, v⟩ lies outside, and how far it may."""
+    v = tuple(map(each_exactly, v))
     low, high, bound = directional(case, dy, v, y)
     found = sum((g.value * one).sum() for g, one in zip(gradients, v, strict=True))
     error = sum((g.error * abs(one)).sum() for g, one in zip(gradients, v, strict=True))

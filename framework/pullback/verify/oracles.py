@@ -32,7 +32,7 @@ import numpy as np
 
 from pullback.units import Array
 from pullback.verify.cases import Case, UnitError
-from pullback.verify.exact import EXACT, exactly, values
+from pullback.verify.exact import EXACT, each_exactly, exactly, values
 from pullback.verify.functions import DIGITS, mp
 
 STEP = mp.mpf(10) ** -55
@@ -77,7 +77,7 @@ def all_places(case: Case) -> Places:
 
 def fifty_digits(case: Case, dy: Array, places: Places | None = None) -> list[Derivative]:
     """One-sided differences of forward in 110 digits, coordinate by coordinate."""
-    base, cotangent = exact_value(case), values(EXACT.array(dy))
+    base, cotangent = exact_value(case), each_exactly(dy)
     noise = (abs(cotangent) * (abs(base) + 1)).sum() * NOISE / STEP
     found = []
     for place, value in enumerate(case.inputs):
@@ -124,22 +124,17 @@ def directional(
 
     ``base`` is y in exact numbers, where it is known already.
     """
-    base = exact_value(case) if base is None else base
+    base, cotangent = exact_value(case) if base is None else base, each_exactly(dy)
+    inputs = list(map(each_exactly, case.inputs))
+    steps = [STEP * each_exactly(one) for one in directions]
     ends = []
     for sign in (1, -1):
-        inputs = tuple(
-            _plus(value, sign * STEP, v) for value, v in zip(case.inputs, directions, strict=True)
-        )
-        y = exact_value(replace(case, inputs=inputs))
-        ends.append(values(EXACT.array(dy)) * ((y - base) / (sign * STEP)))
+        moved = tuple(EXACT.array(x + sign * h) for x, h in zip(inputs, steps, strict=True))
+        y = exact_value(replace(case, inputs=moved))
+        ends.append(cotangent * ((y - base) / (sign * STEP)))
     low, high = np.minimum(*ends).sum() + mp.zero, np.maximum(*ends).sum() + mp.zero
-    bound = (abs(values(EXACT.array(dy))) * (abs(base) + 1)).sum() * NOISE / STEP
+    bound = (abs(cotangent) * (abs(base) + 1)).sum() * NOISE / STEP
     return low, high, bound
-
-
-def _plus(value: Array, step: Any, v: Array) -> Array:
-    """x + h v, in exact numbers."""
-    return EXACT.array(values(EXACT.array(value)) + step * values(EXACT.array(v)))
 
 
 def hull(
@@ -152,10 +147,14 @@ def hull(
     """
     rng = np.random.default_rng(6)
     for _ in range(NEIGHBOURS):
-        aside = case.with_inputs(lambda one: _plus(one, BESIDE, rng.normal(size=one.shape)))
+        aside = case.with_inputs(lambda one: _aside(one, rng.normal(size=one.shape)))
         there = fifty_digits(aside, dy, places)
         truth = [_joined(one, other) for one, other in zip(truth, there, strict=True)]
     return truth
+
+
+def _aside(value: Array, v: Array) -> Array:
+    return EXACT.array(each_exactly(value) + BESIDE * each_exactly(v))
 
 
 def _joined(one: Derivative, other: Derivative) -> Derivative:

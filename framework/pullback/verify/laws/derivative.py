@@ -8,7 +8,7 @@ import numpy as np
 
 from pullback.units import Array
 from pullback.verify.cases import Case, Subject
-from pullback.verify.exact import CONSTANTS, EXACT, values
+from pullback.verify.exact import CONSTANTS, each_exactly
 from pullback.verify.functions import SAME
 from pullback.verify.gradients import (
     agree,
@@ -110,7 +110,7 @@ def linear(subject: Subject) -> None:
 
 def _is_linear(case: Case, a: Array, b: Array) -> None:
     """In exact numbers; and floats follow these for a large cotangent, too."""
-    exact_a, exact_b = (values(EXACT.array(one)) for one in (a, b))
+    exact_a, exact_b = each_exactly(a), each_exactly(b)
     of_a, of_b, of_both = (
         run_on(CONSTANTS, case, one)[1] for one in (exact_a, exact_b, exact_a + exact_b)
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback.units import Array
 from pullback.verify.cases import Case, Subject, UnitError
-from pullback.verify.exact import CONSTANTS, EXACT, values
+from pullback.verify.exact import CONSTANTS, EXACT, each_exactly
 from pullback.verify.functions import SAME, mp
 from pullback.verify.gradients import (
     agree,
@@ -56,7 +56,7 @@ def _sums_to_zero(case: Case, dy: Array) -> None:
         dx = own_rounding(case, dy)[1][0]
     except Unavailable:
         return
-    total = values(EXACT.array(case.both(dy)[1][0])).sum(axis=-1)
+    total = each_exactly(case.both(dy)[1][0]).sum(axis=-1)
     allowed = dx.error.sum(axis=-1)
     for at in np.ndindex(total.shape):
         if not abs(total[at]) <= allowed[at]:
