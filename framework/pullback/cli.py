@@ -74,6 +74,11 @@ def _run(words: list[str]) -> int:
         from pullback.app import train
 
         return train.resume(args)
+    if args.command in _WITH_UNITS:
+        from pullback import registry
+
+        for file in args.plugins:
+            registry.load_plugin(file)
     return int(importlib.import_module(_MODULES[args.command]).run(args))
 
 
@@ -82,6 +87,7 @@ _MODULES = {
     "compare": "pullback.compare.command",
     "list": "pullback.listing",
 }
+_WITH_UNITS = ("check", "list")
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
@@ -101,4 +107,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
             sub.add_argument("directory", help="the directory of the run")
         elif name == command and name in _MODULES:
             importlib.import_module(_MODULES[name]).add_arguments(sub)
+        if name == command and name in _WITH_UNITS:
+            told = "with the units of a file, too; once for each file"
+            sub.add_argument("--plugins", action="append", default=[], metavar="FILE", help=told)
     return parser

@@ -15,17 +15,12 @@ from pullback.units import KINDS
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", nargs="?", help=f"one of {', '.join(KINDS)}; all, if left out")
     parser.add_argument("--json", action="store_true", help="as JSON, for a program to read")
-    parser.add_argument(
-        "--plugins", nargs="+", default=[], metavar="FILE", help="with the units of these files"
-    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the units of one kind, or of all."""
     if args.kind is not None and args.kind not in KINDS:
         raise ConfigError(f"there is no kind '{args.kind}'{nearest(args.kind, KINDS)}", "list")
-    for reference in args.plugins:
-        registry.load_plugin(reference)
     kinds = [args.kind] if args.kind else list(KINDS)
     units = [unit for kind in kinds for unit in _units(kind)]
     if args.json:

@@ -247,8 +247,9 @@ def _import_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
+        told = error.msg if isinstance(error, SyntaxError) else error
         raise RegistryError(
-            f"the plugin '{path.name}' cannot be imported: {type(error).__name__}: {error}"
+            f"the plugin '{path.name}' cannot be imported: {type(error).__name__}: {told}"
             f"{_line(error, path)}"
         ) from error
     return module

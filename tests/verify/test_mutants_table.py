@@ -173,7 +173,7 @@ def test_a_mutant_that_survives_is_a_failure(monkeypatch, capsys):
 def test_units_of_a_file_are_known_in_every_process_and_wrong_ones_left_out(capsys, monkeypatch):
     monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     monkeypatch.setattr(mutants_view.os, "cpu_count", lambda: 2)
-    words = ["check", "--mutants", "needs", "uphill", "--plugins", str(WRONG)]
+    words = ["check", "--mutants", "--plugins", str(WRONG), "needs", "uphill"]
     assert cli.main(words) == 2
     out, err = capsys.readouterr()
     told = out.replace("\n  ", " ")
