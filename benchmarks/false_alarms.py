@@ -51,10 +51,13 @@ def drawn(seed: int, units: Sequence[tuple[str, str]]) -> Subject:
     return subject.with_unit(others[rng.integers(len(others))][1]) if others else subject
 
 
-def checked(seeds: Sequence[int], files: Sequence[str]) -> tuple[Counter[str], list[str]]:
+def checked(
+    seeds: Sequence[int], files: Sequence[str], only: Sequence[str]
+) -> tuple[Counter[str], list[str]]:
     """The counts of these seeds, and what was found wrong."""
     mine = {(one.kind, one.name) for file in files for one in registry.load_plugin(file)}
     units = sorted(mine | {(kind, name) for kind in CHECKS for name in registry.names(kind)})
+    units = [one for one in units if not only or one[1] in only]
     counts: Counter[str] = Counter()
     alarms = []
     with threadpool_limits(1):
@@ -68,7 +71,7 @@ def checked(seeds: Sequence[int], files: Sequence[str]) -> tuple[Counter[str], l
 
 
 def campaign(
-    checks: int, first: int, files: Sequence[str], processes: int
+    checks: int, first: int, files: Sequence[str], only: Sequence[str], processes: int
 ) -> Iterator[tuple[Counter[str], list[str]]]:
     """Counts and alarms, block by block, until there are so many checks."""
     blocks = (range(start, start + AT_ONCE) for start in itertools.count(first, AT_ONCE))
@@ -76,7 +79,7 @@ def campaign(
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         while done < checks:
             some = list(itertools.islice(blocks, processes))
-            for counts, alarms in pool.map(checked, some, [files] * len(some)):
+            for counts, alarms in pool.map(checked, some, [files] * len(some), [only] * len(some)):
                 done += counts.total() - counts["skip"]
                 yield counts, alarms
 
@@ -88,11 +91,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first seed (0)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--units", nargs="*", default=[], metavar="FILE", help="with these units")
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="of these names")
     args = parser.parse_args()
     started = time.perf_counter()
     total: Counter[str] = Counter()
     wrong = 0
-    for counts, alarms in campaign(args.checks, args.seed, [str(ZOO), *args.units], args.processes):
+    files = [str(ZOO), *args.units]
+    for counts, alarms in campaign(args.checks, args.seed, files, args.only, args.processes):
         total += counts
         wrong += len(alarms)
         for alarm in alarms:
