@@ -5,6 +5,7 @@ A skip hides nothing: which check is skipped for which unit, and why, stands her
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ import zoo
 
 from pullback import registry
 from pullback.verify.cases import Subject
-from pullback.verify.checks import report, subject_of
+from pullback.verify.checks import carry_out, report, subject_of
 from pullback.verify.laws import CHECKS
+from pullback.verify.laws.derivative import kinks
 from pullback.verify.oracles import ORACLES, exact_value
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +63,21 @@ def passes(subject):
     else:
         assert skipped - {"out"} == may_skip(subject)
         assert ("out" in skipped) == ("it takes no out=" in found["out"].message)
+
+
+@pytest.mark.parametrize("features", range(2, 9))
+def test_a_sort_of_equal_numbers_is_given_a_subgradient(features):
+    """n equal numbers fall into n! orders, and any of these is right."""
+    for seed in range(3):
+        row = replace(subject_of(zoo.Sorted), rows=1, features=features, seed=seed)
+        assert carry_out(kinks, row).status == "pass"
+        twice = carry_out(kinks, row.with_unit(TwiceAtTies()))
+        assert twice.status == "fail"
+
+
+class TwiceAtTies(zoo.Sorted):
+    def backward(self, back, dy):
+        return 2 * super().backward(back, dy)
 
 
 @pytest.mark.parametrize(("kind", "name"), [one for one in SHIPPED if one[0] != "optimizer"])

@@ -24,7 +24,7 @@ analysis, 1983, 2.5.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,7 +38,7 @@ from pullback.verify.functions import DIGITS, mp
 STEP = mp.mpf(10) ** -55
 NOISE = mp.mpf(10) ** (3 - DIGITS)  # of a function of 110 digits, relative, with room
 BESIDE = mp.mpf(10) ** -40  # how far from a kink its neighbours are
-NEIGHBOURS = 24  # three equal numbers have 6 orders: one is missed in 1 of 600
+NEIGHBOURS = 24  # of a kink, in random directions
 H = 1e-200  # the complex step: its square is 0
 ROUNDINGS = 8  # of a term of a gradient and of its sum, where they cannot be counted
 EPS = float(np.finfo(float).eps)
@@ -145,12 +145,26 @@ def hull(
     Where several kinks meet, as in a sort of equal numbers, the slopes along the axes are not all:
     Clarke's generalised gradient is the hull of the limits of the gradients around.
     """
-    rng = np.random.default_rng(6)
-    for _ in range(NEIGHBOURS):
-        aside = case.with_inputs(lambda one: _aside(one, rng.normal(size=one.shape)))
+    for directions in _around(case, np.random.default_rng(6)):
+        aside = replace(case, inputs=tuple(map(_aside, case.inputs, directions)))
         there = fifty_digits(aside, dy, places)
         truth = [_joined(one, other) for one, other in zip(truth, there, strict=True)]
     return truth
+
+
+def _around(case: Case, rng: np.random.Generator) -> Iterator[list[Array]]:
+    """Random directions of all inputs, and some in which each number of x has each rank.
+
+    Along an axis of n numbers these are the n rotations of 0 … n − 1: of the n! orders that equal
+    numbers may fall into, random ones alone would miss the first place of one of them too often.
+    """
+    x, *params = (one.shape for one in case.inputs)
+    for _ in range(NEIGHBOURS):
+        yield [rng.normal(size=shape) for shape in (x, *params)]
+    for axis, n in enumerate(x):
+        for first in range(n):
+            ranks = np.roll(np.arange(n), first).reshape(-1, *[1] * (len(x) - 1 - axis))
+            yield [ranks + rng.uniform(size=x) / 2, *(rng.normal(size=shape) for shape in params)]
 
 
 def _aside(value: Array, v: Array) -> Array:
