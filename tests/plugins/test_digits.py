@@ -80,11 +80,20 @@ def far_from_0(rng, classes, largest):
     return z + 1000 * rng.normal(size=(len(z), 1)), labels
 
 
+def underflowing(rng, classes, largest):
+    """The others are so far behind that each underflows, and their sum may not."""
+    ahead = largest + (np.arange(-5, 50) if classes < 100 else np.array([12, 14, 16]))
+    z = rng.normal(0, 0.5, size=(len(ahead), classes))
+    labels = rng.integers(classes, size=len(ahead))
+    z[np.arange(len(ahead)), labels] += ahead
+    return z, labels
+
+
 def ties(rng, classes, largest):
     return rng.integers(-2, 3, size=(8, classes)) / 4, rng.integers(classes, size=8)
 
 
-LOGITS = [at_random, right, gaps, far_from_0, ties]
+LOGITS = [at_random, right, gaps, far_from_0, underflowing, ties]
 LARGEST = {np.float64: 700, np.float32: 87, np.float16: 9}
 
 
