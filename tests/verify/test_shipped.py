@@ -16,6 +16,7 @@ from pullback.verify.cases import Subject
 from pullback.verify.checks import carry_out, report, subject_of
 from pullback.verify.laws import CHECKS
 from pullback.verify.laws.derivative import kinks
+from pullback.verify.laws.reach import extremes
 from pullback.verify.oracles import ORACLES, exact_value
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +74,11 @@ def test_a_sort_of_equal_numbers_is_given_a_subgradient(features):
         assert carry_out(kinks, row).status == "pass"
         twice = carry_out(kinks, row.with_unit(TwiceAtTies()))
         assert twice.status == "fail"
+
+
+def test_rows_that_mix_by_less_than_a_float_shows_may_all_become_nan():
+    far = {"rows": 3, "features": 2, "scale": 1.3399577441056314, "dtype": "float32", "seed": 1209}
+    assert carry_out(extremes, replace(subject_of(zoo.Attention), **far)).status == "pass"
 
 
 class TwiceAtTies(zoo.Sorted):
