@@ -15,7 +15,7 @@ from pullback import registry
 from pullback.verify.cases import Subject
 from pullback.verify.checks import carry_out, report, subject_of
 from pullback.verify.laws import CHECKS
-from pullback.verify.laws.derivative import kinks
+from pullback.verify.laws.derivative import kinks, pullback
 from pullback.verify.laws.reach import extremes
 from pullback.verify.oracles import ORACLES, exact_value
 
@@ -79,6 +79,29 @@ def test_a_sort_of_equal_numbers_is_given_a_subgradient(features):
 def test_rows_that_mix_by_less_than_a_float_shows_may_all_become_nan():
     far = {"rows": 3, "features": 2, "scale": 1.3399577441056314, "dtype": "float32", "seed": 1209}
     assert carry_out(extremes, replace(subject_of(zoo.Attention), **far)).status == "pass"
+
+
+@pytest.mark.parametrize("name", ["cross_entropy_fused", "cross_entropy_exact"])
+def test_a_constant_may_be_a_short_fraction_by_luck(name):
+    """0.05 · 1.25 is 1/16 and 0.625 a sum of rounded numbers; neither is what its author means."""
+    options = {"weight": (0.5, 2.0, 1.25, 0.75), "label_smoothing": 0.2}
+    unit = registry.lookup("loss", name)(**options)
+    smoothed = replace(subject_of(name, "loss"), unit=unit, features=4, seed=100343, scale=0.5)
+    assert carry_out(pullback, smoothed).status == "pass"
+    assert carry_out(pullback, smoothed.with_unit(Enlarged(name, **options))).status == "fail"
+
+
+class Enlarged:
+    """A loss whose gradients are a trillionth too large."""
+
+    def __init__(self, name, **options):
+        self.right = registry.lookup("loss", name)(**options)
+
+    def forward(self, y, target):
+        return self.right.forward(y, target)
+
+    def backward(self, residual, dl):
+        return self.right.backward(residual, dl) * (1 + 2.0**-40)
 
 
 class TwiceAtTies(zoo.Sorted):

@@ -16,8 +16,9 @@ infinite where a result may overflow. Sums are bounded in the order they are car
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import mpmath
@@ -39,14 +40,21 @@ NO_BOUND = low.inf
 SAFETY = low.mpf(2)
 
 
-@dataclass(frozen=True, eq=False)  # one is itself alone, and its hash is quick
+@dataclass(eq=False)
 class Arithmetic:
-    """What each operation, and each constant of the code, adds to the error of its result."""
+    """What each operation, and each constant of the code, adds to the error of its result.
+
+    A constant with few binary digits, such as 0.5, is exact, unless ``suspicious``: beside a
+    rounded constant it may have been rounded, too, as 0.8 · 1.25 is to 1. ``rounded`` says whether
+    one was met.
+    """
 
     roundoff: Any = ZERO  # of an operation, relative: half an ulp
     constant: Any = ZERO  # of a constant that is no short binary fraction, relative
     underflow: Any = ZERO  # of an operation, absolute
     largest: Any = NO_BOUND
+    suspicious: bool = False
+    rounded: bool = field(default=False, init=False)
 
     def array(self, values: Any) -> Numbers:
         """Numbers with these values, which are exact."""
@@ -65,9 +73,17 @@ class Arithmetic:
         if isinstance(value, Number):
             return value
         number = Number(exactly(value), ZERO, self)
-        if self.constant and not _is_short(value):
-            number.error = low.mpf(self.constant * abs(number.value))
+        if self.constant and isinstance(value, float | np.floating):
+            short = _is_short(float(value))
+            self.rounded |= not short
+            if self.suspicious or not short:
+                number.error = low.mpf(self.constant * abs(number.value))
         return number
+
+    @functools.cached_property
+    def lift_each(self) -> Any:
+        """:meth:`lift` as a ufunc."""
+        return np.frompyfunc(self.lift, 1, 1)
 
     def step(self, value: Any, passed_on: Any, ulps: int = 1, underflows: bool = True) -> Number:
         """The result of an operation whose inputs pass on that much of their errors.
@@ -122,12 +138,10 @@ def each_exactly(values: Any) -> Array:
     return found.reshape(values.shape)
 
 
-def _is_short(value: Any) -> bool:
-    """Whether a constant is a fraction with few binary digits, such as 0.5 or 3, and so exact."""
-    if not isinstance(value, float | np.floating) or not np.isfinite(value):
-        return True
-    mantissa, _ = np.frexp(float(value))
-    return float(mantissa * 2**20).is_integer()
+def _is_short(value: float) -> bool:
+    """Whether a constant is a fraction with few binary digits, such as 0.5 or 3."""
+    mantissa, _ = math.frexp(value)
+    return not math.isfinite(value) or (mantissa * 2**20).is_integer()
 
 
 class Number:
@@ -335,19 +349,9 @@ def _lifted(arithmetic: Arithmetic, operand: Any) -> Any:
     array = np.asarray(operand)
     if array.dtype.kind not in "Ofiub":
         raise TypeError(f"an array of {array.dtype} beside exact numbers")
-    return _lift_each(arithmetic)(array.astype(object, copy=False))
-
-
-@functools.cache
-def _lift_each(arithmetic: Arithmetic) -> Callable[[Array], Any]:
-    lift = np.frompyfunc(arithmetic.lift, 1, 1)
-
-    def lifted(array: Array) -> Array:
-        found = np.empty(array.shape, dtype=object)
-        found[...] = lift(array)
-        return found
-
-    return lifted
+    found = np.empty(array.shape, dtype=object)
+    found[...] = arithmetic.lift_each(array.astype(object, copy=False))
+    return found
 
 
 def _calculated(ufunc: Any, method: str, operands: list[Any], options: dict[str, Any]) -> Any:

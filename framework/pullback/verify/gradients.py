@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,14 @@ class Computed:
 
 def run_on(arithmetic: Arithmetic, case: Case, dy: Array) -> tuple[Computed, list[Computed]]:
     """y and the gradients of the unit's own code on exact numbers, with their account."""
+    arithmetic = replace(arithmetic)
+    found = _run_once(arithmetic, case, dy)
+    if arithmetic.rounded and not arithmetic.suspicious:
+        return run_on(replace(arithmetic, suspicious=True), case, dy)
+    return found
+
+
+def _run_once(arithmetic: Arithmetic, case: Case, dy: Array) -> tuple[Computed, list[Computed]]:
     try:
         exact = case.exactly(arithmetic.array)
         y, residual = exact.forward()

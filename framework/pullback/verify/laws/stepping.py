@@ -270,7 +270,8 @@ def certified(unit: Any, problem: Problem) -> float:
 def _exact_points(unit: Any, problem: Problem) -> Iterator[Array]:
     """θ after each step of the unit's own code on numbers that keep account of their error."""
     of_dtype = rounding(problem.theta.dtype.name)
-    account = _Account(**{field.name: getattr(of_dtype, field.name) for field in fields(of_dtype)})
+    own = {one.name: getattr(of_dtype, one.name) for one in fields(of_dtype) if one.init}
+    account = _Account(**own)
     shape = problem.theta.shape
 
     def exact(array: Array) -> Array:
