@@ -334,7 +334,7 @@ def _predicted(call: Call) -> Gradients:
 )
 def _hard(call: Call) -> Gradients:
     rows = _classes(call)
-    need(np.asarray(call.case.target[0]).dtype.kind == "f")
+    need(np.asarray(call.case.target[0]).dtype.kind in "fO")
     top = rows.argmax(axis=-1)[..., None] == np.arange(rows.shape[-1])
     return call.with_target(np.asarray(top, dtype=rows.dtype))
 
