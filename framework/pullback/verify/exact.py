@@ -90,7 +90,7 @@ class Arithmetic:
 
         A sum does not underflow, and what is exactly 0 has not.
         """
-        if not (self.roundoff or passed_on):
+        if passed_on is ZERO and self.roundoff is ZERO:
             return Number(value, ZERO, self)
         error = low.mpf(passed_on + ulps * self.roundoff * abs(value))
         if underflows and value:
@@ -349,6 +349,8 @@ def _lifted(arithmetic: Arithmetic, operand: Any) -> Any:
     array = np.asarray(operand)
     if array.dtype.kind not in "Ofiub":
         raise TypeError(f"an array of {array.dtype} beside exact numbers")
+    if set(map(type, array.ravel().tolist())) <= {Number}:
+        return array
     found = np.empty(array.shape, dtype=object)
     found[...] = arithmetic.lift_each(array.astype(object, copy=False))
     return found

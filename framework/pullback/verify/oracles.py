@@ -118,21 +118,26 @@ def _slope(case: Case, place: int, at: tuple[int, ...], sign: int, base: Array) 
 
 
 def directional(
-    case: Case, dy: Array, directions: tuple[Array, ...], base: Array | None = None
+    case: Case,
+    dy: Array,
+    directions: tuple[Array, ...],
+    base: Array | None = None,
+    signs: tuple[int, ...] = (1, -1),
 ) -> tuple[Any, Any, Any]:
     """⟨dy, J v⟩ in 110 digits, as an interval and its bound, for one direction of all inputs.
 
-    ``base`` is y in exact numbers, where it is known already.
+    ``base`` is y in exact numbers, where it is known already. The interval is that of the sides
+    that are asked for: one is enough away from a kink.
     """
     base, cotangent = exact_value(case) if base is None else base, each_exactly(dy)
     inputs = list(map(each_exactly, case.inputs))
     steps = [STEP * each_exactly(one) for one in directions]
     ends = []
-    for sign in (1, -1):
+    for sign in signs:
         moved = tuple(EXACT.array(x + sign * h) for x, h in zip(inputs, steps, strict=True))
         y = exact_value(replace(case, inputs=moved))
         ends.append(cotangent * ((y - base) / (sign * STEP)))
-    low, high = np.minimum(*ends).sum() + mp.zero, np.maximum(*ends).sum() + mp.zero
+    low, high = (f(ends[0], ends[-1]).sum() + mp.zero for f in (np.minimum, np.maximum))
     bound = (abs(cotangent) * (abs(base) + 1)).sum() * NOISE / STEP
     return low, high, bound
 
