@@ -45,11 +45,9 @@ class Computed:
 
 def run_on(arithmetic: Arithmetic, case: Case, dy: Array) -> tuple[Computed, list[Computed]]:
     """y and the gradients of the unit's own code on exact numbers, with their account."""
-    arithmetic = replace(arithmetic)
-    found = _run_once(arithmetic, case, dy)
-    if arithmetic.rounded and not arithmetic.suspicious:
-        return run_on(replace(arithmetic, suspicious=True), case, dy)
-    return found
+    own = replace(arithmetic)
+    found = _run_once(own, case, dy)
+    return _run_once(replace(own, suspicious=True), case, dy) if own.rounded else found
 
 
 def _run_once(arithmetic: Arithmetic, case: Case, dy: Array) -> tuple[Computed, list[Computed]]:
@@ -130,7 +128,7 @@ def _along(
     dy: Array,
     gradients: list[Computed],
     v: tuple[Array, ...],
-    y: Array | None = None,
+    y: Array,
     signs: tuple[int, ...] = (1, -1),
 ) -> tuple[Any, Any, Any]:
     """The width of the interval of ⟨dy, J v⟩, how far ⟨g, v⟩ lies outside, and how far it may."""
@@ -166,18 +164,32 @@ def hold(case: Case, dy: Array, places: Places | None = None) -> float:
     return digits
 
 
-def hold_along(case: Case, dy: Array, seed: int) -> None:
-    """⟨g, v⟩ = ⟨dy, J v⟩ along a random v: in 110 digits no wrong entry hides behind another."""
-    rng = np.random.default_rng(seed)
-    v = _direction(case, rng)
+def hold_along(case: Case, dy: Array, *seeds: int) -> None:
+    """⟨g, v⟩ = ⟨dy, J v⟩ along random v's: in 110 digits no wrong entry hides behind another."""
     try:
-        _, gradients = exact_gradients(case, dy)
-        if not _is_off(case, dy, gradients, v):
-            return
-        v = _smallest_part(case, dy, gradients, v)
+        y, gradients = exact_gradients(case, dy)
     except Unavailable:
-        pass
-    hold(case, dy, _some(v, rng))
+        y, gradients = None, []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        v = _direction(case, rng)
+        part = v if y is None else _wrong_part(case, dy, gradients, v, y)
+        if part is not None:
+            hold(case, dy, _some(part, rng))
+
+
+def _wrong_part(
+    case: Case, dy: Array, gradients: list[Computed], v: tuple[Array, ...], y: Array
+) -> tuple[Array, ...] | None:
+    """The smallest part of v that backward is wrong along; None where it is right along v.
+
+    All of v where the exact numbers end on the way.
+    """
+    try:
+        off = _is_off(case, dy, gradients, v, y)
+        return _smallest_part(case, dy, gradients, v, y) if off else None
+    except Unavailable:
+        return v
 
 
 def hold_block(case: Case, dy: Array, seed: int) -> None:
@@ -217,18 +229,20 @@ def _some(v: tuple[Array, ...], rng: np.random.Generator) -> Places:
     ]
 
 
-def _is_off(case: Case, dy: Array, gradients: list[Computed], v: tuple[Array, ...]) -> bool:
-    width, off, allowed = _along(case, dy, gradients, v)
+def _is_off(
+    case: Case, dy: Array, gradients: list[Computed], v: tuple[Array, ...], y: Array
+) -> bool:
+    width, off, allowed = _along(case, dy, gradients, v, y)
     return bool(mp.isfinite(width) and width < JUMP and not off <= allowed)
 
 
 def _smallest_part(
-    case: Case, dy: Array, gradients: list[Computed], v: tuple[Array, ...]
+    case: Case, dy: Array, gradients: list[Computed], v: tuple[Array, ...], y: Array
 ) -> tuple[Array, ...]:
     """A direction along one coordinate, or two, that is still off, by halving."""
     while sum(np.count_nonzero(one) for one in v) > 1:
         halves = _halves(v)
-        off = next((half for half in halves if _is_off(case, dy, gradients, half)), None)
+        off = next((half for half in halves if _is_off(case, dy, gradients, half, y)), None)
         if off is None:
             break
         v = off

@@ -121,15 +121,15 @@ def directional(
     case: Case,
     dy: Array,
     directions: tuple[Array, ...],
-    base: Array | None = None,
+    base: Array,
     signs: tuple[int, ...] = (1, -1),
 ) -> tuple[Any, Any, Any]:
     """⟨dy, J v⟩ in 110 digits, as an interval and its bound, for one direction of all inputs.
 
-    ``base`` is y in exact numbers, where it is known already. The interval is that of the sides
-    that are asked for: one is enough away from a kink.
+    ``base`` is y in exact numbers. The interval is that of the sides that are asked for: one is
+    enough away from a kink.
     """
-    base, cotangent = exact_value(case) if base is None else base, each_exactly(dy)
+    cotangent = each_exactly(dy)
     inputs = list(map(each_exactly, case.inputs))
     steps = [STEP * each_exactly(one) for one in directions]
     ends = []
