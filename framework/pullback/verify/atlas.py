@@ -266,12 +266,9 @@ def relative_errors(found: Array, truth: Array) -> Array:
         size = abs(truth)
         held = (size <= float(info.max)).astype(bool)
         there = held & finite & (size >= float(info.tiny)).astype(bool)
-        errors[there] = abs(_exact(found[there]) - truth[there]) / size[there]
+        errors[there] = abs(each_exactly(found[there]) - truth[there]) / size[there]
     errors[held & ~finite] = np.inf  # a NaN for what underflows is wrong, too
     return errors
-
-
-_exact = np.frompyfunc(lambda number: mp.mpf(float(number)), 1, 1)
 
 
 def _last_place(truth: Array, dtype: np.dtype[Any]) -> Array:

@@ -58,10 +58,7 @@ class Arithmetic:
 
     def array(self, values: Any) -> Numbers:
         """Numbers with these values, which are exact."""
-        values = np.asarray(values)
-        found = np.empty(values.size, dtype=object)
-        found[:] = [Number(exactly(one), ZERO, self) for one in values.ravel().tolist()]
-        return self.view(found.reshape(values.shape))
+        return self.view(_each(lambda one: Number(exactly(one), ZERO, self), values))
 
     def view(self, objects: Array) -> Numbers:
         numbers = objects.view(Numbers)
@@ -132,9 +129,14 @@ def exactly(value: Any) -> Any:
 
 def each_exactly(values: Any) -> Array:
     """The same of an array: an array of mpf."""
+    return _each(exactly, values)
+
+
+def _each(f: Callable[[Any], Any], values: Any) -> Array:
+    """f of every element: an array of objects."""
     values = np.asarray(values)
     found = np.empty(values.size, dtype=object)
-    found[:] = [exactly(one) for one in values.ravel().tolist()]
+    found[:] = [f(one) for one in values.ravel().tolist()]
     return found.reshape(values.shape)
 
 
@@ -393,9 +395,4 @@ def values(numbers: Any) -> Array:
 
 def errors(numbers: Any) -> Array:
     """The bounds on the errors, an array of mpf, with the safety factor."""
-    array = np.asarray(numbers)
-    found = np.empty(array.shape, dtype=object)
-    for at in np.ndindex(array.shape):
-        one: Any = array[at]
-        found[at] = SAFETY * one.error if isinstance(one, Number) else ZERO
-    return found
+    return _each(lambda one: SAFETY * one.error if isinstance(one, Number) else ZERO, numbers)

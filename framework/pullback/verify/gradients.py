@@ -11,7 +11,15 @@ import numpy as np
 
 from pullback.units import Array
 from pullback.verify.cases import Case, UnitError
-from pullback.verify.exact import CONSTANTS, Arithmetic, each_exactly, errors, rounding, values
+from pullback.verify.exact import (
+    CONSTANTS,
+    Arithmetic,
+    each_exactly,
+    errors,
+    exactly,
+    rounding,
+    values,
+)
 from pullback.verify.functions import SAME, mp
 from pullback.verify.mistakes.catalogue import named
 from pullback.verify.oracles import (
@@ -374,16 +382,12 @@ def too_far(found: Any, right: Computed) -> tuple[tuple[int, ...], float, float]
         value, error = right.value[at], right.error[at]
         if not (mp.isfinite(value) and mp.isfinite(error)):
             continue
-        distance = abs(_number(found[at]) - value)
+        distance = abs(exactly(found[at]) - value)
         if not distance <= error and (where is None or distance > worst):
             worst, where = distance, at
     if where is None:
         return None
     return where, float(found[where]), float(right.value[where])
-
-
-def _number(value: Any) -> Any:
-    return mp.mpf(float(value))
 
 
 def expected(case: Case, dy: Array) -> list[Computed]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pullback.units import Array
 from pullback.verify.cases import Case, Subject, UnitError
+from pullback.verify.exact import exactly
 from pullback.verify.functions import SAME, mp
 from pullback.verify.gradients import (
     MOST,
@@ -219,7 +220,7 @@ def _digits(found: tuple[Any, ...], right: list[Any]) -> float:
     for one, exact in zip(found, right, strict=True):
         places = [at for at in np.ndindex(exact.value.shape) if mp.isfinite(exact.value[at])]
         scale = max((abs(exact.value[at]) for at in places), default=0)
-        error = max((abs(mp.mpf(float(one[at])) - exact.value[at]) for at in places), default=0)
+        error = max((abs(exactly(one[at]) - exact.value[at]) for at in places), default=0)
         if scale and error:
             digits = min(digits, float(-mp.log10(mp.mpf(error) / scale)))
     return max(digits, 0.0)

@@ -13,7 +13,7 @@ from pullback.net import takes
 from pullback.state import Progress
 from pullback.units import Array, State
 from pullback.verify.cases import UnitError, carried_out
-from pullback.verify.exact import Arithmetic, Numbers, errors, rounding, values
+from pullback.verify.exact import Arithmetic, Numbers, errors, exactly, rounding, values
 from pullback.verify.functions import mp
 from pullback.verify.gradients import MOST
 from pullback.verify.laws.bits import fingerprint
@@ -253,7 +253,7 @@ def certified(unit: Any, problem: Problem) -> float:
         raise Skipped(f"step does not run on exact numbers ({error})") from error
     for count, ((theta, _), (value, bound)) in enumerate(zip(floats, exact, strict=True), 1):
         for at in np.ndindex(theta.shape):
-            off = abs(mp.mpf(float(theta[at])) - value[at])
+            off = abs(exactly(theta[at]) - value[at])
             if not off <= bound[at]:
                 raise Failed(
                     f"after {steps(count)} in {dtype} θ is {float(theta[at]):.17g}, exactly "
