@@ -114,7 +114,10 @@ class Peer:
 
     def refusals(self, cases: list[Case]) -> list[str]:
         """For each case why the unit is refused, in a line; nothing where it passes."""
-        return [refusal(lambda case=case: self.ready(case)()) for case in cases]  # type: ignore[misc]
+        return [self._refusal(case) for case in cases]
+
+    def _refusal(self, case: Case) -> str:
+        return refusal(lambda: self.ready(case)())
 
     def _torch(self, case: Case) -> Call:
         return of_function_torch(of_torch(case), case, self.fast)

@@ -63,8 +63,9 @@ def alarms(found: dict[str, Any], name: str) -> tuple[int, int]:
 
 def _alarms(found: dict[str, Any]) -> Table:
     grid = Table(title="false alarms: right units refused, at random inputs", box=None)
-    for column, justify in (("check", "left"), ("alarms", "right"), ("draws", "right")):
-        grid.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    grid.add_column("check", no_wrap=True)
+    for column in ("alarms", "draws"):
+        grid.add_column(column, justify="right", no_wrap=True)
     grid.add_column("in which units")
     for name in next(iter(found["false_alarms"].values())):
         counts = {unit: one[name]["alarms"] for unit, one in found["false_alarms"].items()}
