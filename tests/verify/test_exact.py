@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pullback.verify.exact import CONSTANTS, EXACT, errors, rounding, values
+from pullback.verify.exact import CONSTANTS, EXACT, errors, rounding
 from pullback.verify.functions import FUNCTIONS, TESTS, mp
+from pullback.verify.scalars import values
 
 # Programs: what a unit's code does to arrays, as a list of steps on a pile of two arrays.
 

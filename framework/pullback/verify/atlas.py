@@ -20,9 +20,10 @@ from pullback import registry
 from pullback.errors import ConfigError, PullbackError, RegistryError, nearest
 from pullback.units import KINDS, Array
 from pullback.verify.cases import Case, UnitError, instance
-from pullback.verify.exact import EXACT, each_exactly, values
+from pullback.verify.exact import EXACT
 from pullback.verify.functions import mp
 from pullback.verify.outcome import Skipped
+from pullback.verify.scalars import each_exactly, values
 
 if TYPE_CHECKING:
     import pandas as pd

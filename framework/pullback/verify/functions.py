@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import mpmath
+from mpmath import libmp
 
 DIGITS = 110
 
@@ -87,3 +88,14 @@ TESTS: dict[str, Callable[[Any], bool]] = {
     "isinf": lambda x: bool(mp.isinf(x)),
     "signbit": lambda x: bool(x < 0),
 }
+
+
+def real(f: Callable[[Any], Any], x: Any) -> Any:
+    """f(x), NaN where it is not real, ±∞ at a pole."""
+    try:
+        found = f(x)
+    except ZeroDivisionError:
+        return mp.inf
+    except (ValueError, libmp.ComplexResult):
+        return mp.nan
+    return found if isinstance(found, mp.mpf) else mp.nan

@@ -11,15 +11,7 @@ import numpy as np
 
 from pullback.units import Array
 from pullback.verify.cases import Case, UnitError
-from pullback.verify.exact import (
-    CONSTANTS,
-    Arithmetic,
-    each_exactly,
-    errors,
-    exactly,
-    rounding,
-    values,
-)
+from pullback.verify.exact import CONSTANTS, Rounding, errors, rounding
 from pullback.verify.functions import SAME, mp
 from pullback.verify.mistakes.catalogue import named
 from pullback.verify.oracles import (
@@ -35,6 +27,7 @@ from pullback.verify.oracles import (
     slope_in_floats,
 )
 from pullback.verify.outcome import Failed, Inconclusive
+from pullback.verify.scalars import each_exactly, exactly, values
 
 HALF = -math.log10(EPS) / 2  # half the digits of a float64: fewer decide nothing
 MOST = 50.0  # digits that anything is certified to
@@ -51,14 +44,14 @@ class Computed:
     error: Array
 
 
-def run_on(arithmetic: Arithmetic, case: Case, dy: Array) -> tuple[Computed, list[Computed]]:
+def run_on(arithmetic: Rounding, case: Case, dy: Array) -> tuple[Computed, list[Computed]]:
     """y and the gradients of the unit's own code on exact numbers, with their account."""
     own = replace(arithmetic)
     found = _run_once(own, case, dy)
     return _run_once(replace(own, suspicious=True), case, dy) if own.rounded else found
 
 
-def _run_once(arithmetic: Arithmetic, case: Case, dy: Array) -> tuple[Computed, list[Computed]]:
+def _run_once(arithmetic: Rounding, case: Case, dy: Array) -> tuple[Computed, list[Computed]]:
     try:
         exact = case.exactly(arithmetic.array)
         y, residual = exact.forward()

@@ -32,8 +32,9 @@ import numpy as np
 
 from pullback.units import Array
 from pullback.verify.cases import Case, UnitError
-from pullback.verify.exact import EXACT, each_exactly, exactly, values
+from pullback.verify.exact import EXACT
 from pullback.verify.functions import DIGITS, mp
+from pullback.verify.scalars import each_exactly, exactly, values
 
 STEP = mp.mpf(10) ** -55
 NOISE = mp.mpf(10) ** (3 - DIGITS)  # of a function of 110 digits, relative, with room

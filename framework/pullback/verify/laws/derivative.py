@@ -8,7 +8,7 @@ import numpy as np
 
 from pullback.units import Array
 from pullback.verify.cases import Case, Subject
-from pullback.verify.exact import CONSTANTS, each_exactly
+from pullback.verify.exact import CONSTANTS
 from pullback.verify.functions import SAME
 from pullback.verify.gradients import (
     agree,
@@ -22,6 +22,7 @@ from pullback.verify.laws.bits import needs_free_shapes
 from pullback.verify.mistakes import named
 from pullback.verify.oracles import Unavailable, exact_value
 from pullback.verify.outcome import Failed, Skipped
+from pullback.verify.scalars import each_exactly
 
 FACTORS = (2.0**30, -1.0, 0.0)  # of a cotangent
 LARGE = (5, 20)  # rows and features of the largest case

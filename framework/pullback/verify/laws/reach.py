@@ -9,7 +9,6 @@ import numpy as np
 
 from pullback.units import Array
 from pullback.verify.cases import Case, Subject, UnitError
-from pullback.verify.exact import exactly
 from pullback.verify.functions import SAME, mp
 from pullback.verify.gradients import (
     MOST,
@@ -29,6 +28,7 @@ from pullback.verify.laws.bits import (
 from pullback.verify.mistakes import named
 from pullback.verify.oracles import Unavailable, exact_value
 from pullback.verify.outcome import Failed, Skipped
+from pullback.verify.scalars import exactly
 
 NARROWER = {8: "float32", 4: "float16"}  # than a type of so many bytes
 MANY_CLASSES = 300  # more than a byte counts

@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback.units import Array
 from pullback.verify.cases import Case, Subject, UnitError
-from pullback.verify.exact import CONSTANTS, EXACT, each_exactly
+from pullback.verify.exact import CONSTANTS, EXACT
 from pullback.verify.functions import SAME, mp
 from pullback.verify.gradients import (
     Computed,
@@ -23,6 +23,7 @@ from pullback.verify.gradients import (
 from pullback.verify.mistakes import named
 from pullback.verify.oracles import Unavailable, exact_value
 from pullback.verify.outcome import Failed, Skipped
+from pullback.verify.scalars import each_exactly
 
 
 def invariants(subject: Subject) -> None:

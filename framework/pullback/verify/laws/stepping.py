@@ -13,11 +13,12 @@ from pullback.net import takes
 from pullback.state import Progress
 from pullback.units import Array, State
 from pullback.verify.cases import UnitError, carried_out
-from pullback.verify.exact import Arithmetic, Numbers, errors, exactly, rounding, values
+from pullback.verify.exact import Rounding, errors, rounding
 from pullback.verify.functions import mp
 from pullback.verify.gradients import MOST
 from pullback.verify.laws.bits import fingerprint
 from pullback.verify.outcome import Failed, Inconclusive, Skipped
+from pullback.verify.scalars import Numbers, exactly, values
 
 Generator: TypeAlias = np.random.Generator
 Point: TypeAlias = tuple[Array, State]
@@ -234,7 +235,7 @@ class _Unnarrowed(Numbers):
         return super().astype(dtype, *args, **options)
 
 
-class _Account(Arithmetic):
+class _Account(Rounding):
     """The arithmetic of such numbers."""
 
     def view(self, objects: Array) -> Numbers:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from pullback.verify.exact import Numbers
 from pullback.verify.mistakes.catalogue import behaviour, gradients
 from pullback.verify.mistakes.planting import (
     Call,
@@ -16,6 +15,7 @@ from pullback.verify.mistakes.planting import (
     same_shape,
     with_forward,
 )
+from pullback.verify.scalars import Numbers
 
 
 @gradients(

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from pullback.registry import kind_of
-from pullback.verify.exact import Numbers
 from pullback.verify.mistakes.catalogue import behaviour, gradients
 from pullback.verify.mistakes.planting import (
     Call,
@@ -19,6 +18,7 @@ from pullback.verify.mistakes.planting import (
     with_forward,
     with_gradients,
 )
+from pullback.verify.scalars import Numbers
 
 
 def _basis(call: Call) -> list[Any]:
