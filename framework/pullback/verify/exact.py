@@ -16,7 +16,6 @@ infinite where a result may overflow. Sums are bounded in the order they are car
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,8 +25,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from pullback.units import Array
-from pullback.verify.functions import FUNCTIONS, mp, quotient, real
-from pullback.verify.scalars import Arithmetic, Scalar, each, exactly
+from pullback.verify.functions import FUNCTIONS, STEPS, mp, quotient, real
+from pullback.verify.scalars import Arithmetic, Scalar, each, exactly, is_short
 
 HIDDEN = 32  # roundings that a constant may have behind it: (1 − ε) / C, and a sum of these
 FUNCTION_ULPS = 4
@@ -89,7 +88,10 @@ class Number(Scalar):
         return self._at_both_ends(lambda x: x**exponent)
 
     def apply(self, name: str) -> Number:
-        return self._at_both_ends(FUNCTIONS[name])
+        found = self._at_both_ends(FUNCTIONS[name])
+        if name in STEPS:
+            self.arithmetic.decide(found.value)
+        return found
 
     def _at_both_ends(self, f: Callable[[Any], Any]) -> Number:
         """f of this number; the error is what f does to both ends of the interval."""
@@ -110,9 +112,6 @@ class Number(Scalar):
             return first
         error = max(first.error, second.error - low.mpf(first.value - second.value))
         return Number(first.value, error, self.arithmetic)
-
-    def rounded(self, dtype: np.dtype[Any]) -> float:
-        return float(dtype.type(float(self.value)))
 
 
 def _plus(a: Any, b: Any) -> Any:
@@ -151,7 +150,7 @@ class Rounding(Arithmetic):
             return value
         number = self.exact(value)
         if self.constant and isinstance(value, float | np.floating):
-            short = _is_short(float(value))
+            short = is_short(float(value))
             self.rounded |= not short
             if self.suspicious or not short:
                 number.error = low.mpf(self.constant * abs(number.value))
@@ -187,12 +186,6 @@ def rounding(dtype: DTypeLike) -> Rounding:
         underflow=low.mpf(float(info.smallest_subnormal)),
         largest=low.mpf(float(info.max)),
     )
-
-
-def _is_short(value: float) -> bool:
-    """Whether a constant is a fraction with few binary digits, such as 0.5 or 3."""
-    mantissa, _ = math.frexp(value)
-    return not math.isfinite(value) or (mantissa * 2**20).is_integer()
 
 
 def errors(numbers: Any) -> Array:

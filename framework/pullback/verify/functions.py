@@ -82,6 +82,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "digamma": mp.digamma,
     "psi": mp.digamma,
 }
+STEPS = ("sign", "floor", "ceil", "rint")  # those that are constant between their jumps
 TESTS: dict[str, Callable[[Any], bool]] = {
     "isfinite": lambda x: bool(mp.isfinite(x)),
     "isnan": lambda x: bool(mp.isnan(x)),

@@ -9,6 +9,7 @@ meets them in the code.
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -33,6 +34,10 @@ class Arithmetic(ABC):
     @abstractmethod
     def lift(self, value: Any) -> Any:
         """A scalar, or a constant of the code, as a scalar of this arithmetic."""
+
+    def decide(self, outcome: Any) -> Any:
+        """The outcome of a comparison, as the code is told it."""
+        return outcome
 
     @functools.cached_property
     def lift_each(self) -> Any:
@@ -81,13 +86,14 @@ class Scalar(ABC):
     def apply(self, name: str) -> Self:
         """A function of it, by NumPy's or SciPy's name."""
 
-    @abstractmethod
-    def rounded(self, dtype: np.dtype[Any]) -> Any:
-        """What a narrower type makes of it."""
+    def rounded(self, dtype: np.dtype[Any]) -> float:
+        """What a narrower type makes of it: a constant, for rounding is a step."""
+        return float(dtype.type(float(self.value)))
 
     def larger(self, other: Self) -> Self:
         """The larger of the two; the one that is no number, if one is not."""
-        return self if mp.isnan(self.value) or self.value >= other.value else other
+        first = mp.isnan(self.value) or self.value >= other.value
+        return self if self.arithmetic.decide(first) else other
 
     def __radd__(self, other: Any) -> Any:
         return self + other
@@ -114,28 +120,28 @@ class Scalar(ABC):
         return self
 
     def __abs__(self) -> Any:
-        return -self if self.value < 0 else self
+        return -self if self < 0 else self
 
     def __bool__(self) -> bool:
-        return bool(self.value != 0)
+        return bool(self.arithmetic.decide(self.value != 0))
 
     def __lt__(self, other: Any) -> bool:
-        return bool(self.value < exactly(other))
+        return bool(self.arithmetic.decide(self.value < exactly(other)))
 
     def __le__(self, other: Any) -> bool:
-        return bool(self.value <= exactly(other))
+        return bool(self.arithmetic.decide(self.value <= exactly(other)))
 
     def __gt__(self, other: Any) -> bool:
-        return bool(self.value > exactly(other))
+        return bool(self.arithmetic.decide(self.value > exactly(other)))
 
     def __ge__(self, other: Any) -> bool:
-        return bool(self.value >= exactly(other))
+        return bool(self.arithmetic.decide(self.value >= exactly(other)))
 
     def __eq__(self, other: object) -> bool:
-        return bool(self.value == exactly(other))
+        return bool(self.arithmetic.decide(self.value == exactly(other)))
 
     def __ne__(self, other: object) -> bool:
-        return bool(self.value != exactly(other))
+        return bool(self.arithmetic.decide(self.value != exactly(other)))
 
 
 for _name in FUNCTIONS:  # NumPy calls them where a scalar has got into a plain array
@@ -153,6 +159,12 @@ def exactly(value: Any) -> Any:
     if isinstance(value, int | np.integer | np.bool_):
         return mp.mpf(int(value))
     raise TypeError(f"{type(value).__name__} is no real number")
+
+
+def is_short(value: float) -> bool:
+    """Whether a number is a fraction with few binary digits, such as 0.5 or 3."""
+    mantissa, _ = math.frexp(value)
+    return not math.isfinite(value) or (mantissa * 2**20).is_integer()
 
 
 def each_exactly(values: Any) -> Array:

@@ -97,7 +97,7 @@ def family(subject: Subject) -> None:
         raise Skipped("its family has no other member")
     for name, unit in others:
         for case in subject.cases():
-            _equal(case, replace(case, unit=unit), name)
+            equal(case, replace(case, unit=unit), name)
 
 
 def chain(subject: Subject) -> None:
@@ -112,7 +112,7 @@ def chain(subject: Subject) -> None:
         raise Skipped("it names no stages that it stands for, and nor does its family")
     name, stages = next(iter(named_by.items()))
     for case in subject.cases():
-        _equal(case, replace(case, unit=Chain(list(stages.values()))), name)
+        equal(case, replace(case, unit=Chain(list(stages.values()))), name)
 
 
 class Chain:
@@ -135,7 +135,7 @@ class Chain:
         return dy
 
 
-def _equal(case: Case, other: Case, name: str) -> None:
+def equal(case: Case, other: Case, name: str) -> None:
     """Two units give the same, in exact numbers up to the rounding of their constants."""
     dy = case.cotangent(case.forward()[0])
     try:
