@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,7 +63,7 @@ def on_symbols(case: Case, symbols: Symbols | None = None) -> Run:
     return Run(symbols, known[0], known[1], known[2][0], known[3][0], known[4])
 
 
-def _copies(arrays: list[Array]) -> tuple[Array, ...]:
+def _copies(arrays: Sequence[Array]) -> tuple[Array, ...]:
     """What a unit may write to, if it does so."""
     return tuple(one.copy() for one in arrays)
 
