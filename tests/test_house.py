@@ -17,13 +17,13 @@ FLOORS = [
     ["errors", "units"],
     ["registry", "checkpoint", "data", "refusals"],
     ["options"],
-    ["net", "listing"],
+    ["net", "listing", "notation", "pages"],
     ["divergence", "evaluation", "state"],
     ["meter"],
     ["training"],
     ["job", "tracking"],
     ["facts", "compare", "verify"],
-    ["run", "testing"],
+    ["run", "testing", "proving"],
     ["app"],
     ["cli"],
     ["__main__", "__init__"],
@@ -45,7 +45,7 @@ HEAVY = {
 }
 CORE = {"errors", "units", "registry", "checkpoint", "data", "options", "net", "divergence"}
 CORE |= {"facts", "refusals", "evaluation", "meter", "state", "training", "job", "run", "tracking"}
-CORE |= {"cli", "listing", "verify", "testing"}
+CORE |= {"cli", "listing", "verify", "testing", "notation", "pages", "proving"}
 
 
 def modules() -> dict[str, Path]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pullback.errors import PullbackError as PullbackError
     from pullback.net import Net as Net
     from pullback.options import build as build
+    from pullback.proving.findings import Findings as Findings
+    from pullback.proving.findings import prove as prove
     from pullback.registry import load_plugin as load_plugin
     from pullback.registry import register as register
     from pullback.training import Recipe as Recipe
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 # nothing.
 _HOME = {
     "Data": "data",
+    "Findings": "proving.findings",
     "Net": "net",
     "PullbackError": "errors",
     "Recipe": "training",
@@ -36,6 +39,7 @@ _HOME = {
     "from_arrays": "data",
     "load_plugin": "registry",
     "prepare": "data",
+    "prove": "proving.findings",
     "register": "registry",
     "train": "training",
 }

@@ -15,6 +15,7 @@ COMMANDS = {
     "resume": "go on with a run from its last checkpoint",
     "compare": "tables and pictures of the runs below a directory",
     "check": "whether each backward is the pullback of its own forward",
+    "prove": "the same by formulas, from the units' own code; and the formulas",
     "list": "the registered units: equations, options, providers",
 }
 
@@ -24,6 +25,7 @@ examples:
   pullback train -m loss=cross_entropy_fused,cross_entropy_exact seed=0,1,2
   pullback train --help                            every group and setting
   pullback check softmax                           is its backward right, and how do we know
+  pullback prove cross_entropy_fused               why its backward is ŷ − y, as a proof
   pullback list loss                               the losses, with their equations
 """
 
@@ -86,8 +88,9 @@ _MODULES = {
     "check": "pullback.verify.command",
     "compare": "pullback.compare.command",
     "list": "pullback.listing",
+    "prove": "pullback.proving.command",
 }
-_WITH_UNITS = ("check", "list")
+_WITH_UNITS = ("check", "list", "prove")
 
 
 def _parser(command: str) -> argparse.ArgumentParser:

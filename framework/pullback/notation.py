@@ -62,8 +62,8 @@ def equations(text: str) -> dict[str, str]:
 
 def notation_of(unit: Any, inputs: int = 1) -> Notation:
     """The notation of a layer with its parameters, or of a loss, that takes so many inputs."""
-    cls = unit if isinstance(unit, type) else type(unit)
-    arguments = list(inspect.signature(cls.forward).parameters)[1 : inputs + 1]
+    cls = type(unit)
+    arguments = list(inspect.signature(unit.forward).parameters)[:inputs]
     forward, _, backward = registry.equation(cls).partition(";")
     given, back = equations(forward), equations(backward.strip())
     gradients = [left[1:] for left in back if left.startswith("d") and len(left) > 1]

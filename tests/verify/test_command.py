@@ -221,8 +221,8 @@ class Loud:
     [
         ([], "say what to check"),
         (["sofmax"], "did you mean 'softmax'?"),
-        (["softmax", "zzz"], "there is nothing to check called 'zzz'; there are: "),
-        (["moons"], "'moons' is a dataset: there are checks for layers, losses and optimizers"),
+        (["softmax", "zzz"], "there is no layer, loss or optimizer called 'zzz'; there are: "),
+        (["moons"], "'moons' is a dataset, and no layer, loss or optimizer"),
         (["nope.py"], "'nope.py' is not a file"),
         (["syntax.py"], "(line 1 of "),
         (["empty.py"], "defines no unit"),

@@ -46,8 +46,9 @@ def branches(subject: Subject, features: int) -> list[Branches]:
     if features <= SMALL:
         alone = list(_different(subject, features))[:MOST]
     else:
-        alone = [one for case in _cases(subject, 1, features) for one in _turned(case)]
-    found = [alone, _cases(subject, 2, features)]
+        cases = {_kinds(case): case for case in cases_of(subject, 1, features)}
+        alone = [one for case in cases.values() for one in _turned(case)]
+    found = [alone, cases_of(subject, 2, features)]
     return [Branches(*_size(cases[0]), cases) for cases in found]
 
 
@@ -61,11 +62,16 @@ def _different(subject: Subject, features: int) -> Iterator[Case]:
     known: set[Any] = set()
     for draw in range(DRAWS):
         scaled = replace(subject, scale=SCALES[draw % len(SCALES)])
-        for case in _cases(scaled, 1, features, draw):
+        for case in cases_of(scaled, 1, features, draw):
             ends = _labels(case), _decisions(case)
             if ends not in known:
                 known.add(ends)
                 yield case
+
+
+def _kinds(case: Case) -> tuple[str, ...]:
+    """Whether the target is labels or rows."""
+    return tuple(one.dtype.kind for one in case.target)
 
 
 def _labels(case: Case) -> tuple[bytes, ...]:
@@ -94,7 +100,7 @@ def _turned(case: Case) -> Iterator[Case]:
             yield replace(case, inputs=(np.roll(x, by, axis=-1), *params), target=target)
 
 
-def _cases(subject: Subject, rows: int, features: int, draw: int = 0) -> list[Case]:
+def cases_of(subject: Subject, rows: int, features: int, draw: int = 0) -> list[Case]:
     """So many rows and features, where the unit does not bring samples with parameters."""
     if not subject.has_samples:
         sized = subject.sized(rows, features)

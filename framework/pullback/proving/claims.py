@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from pullback.proving.branches import Branches, branches
+from pullback.proving.branches import SMALL, Branches, branches
 from pullback.proving.runs import on_symbols, same
 from pullback.verify.cases import Case, Subject
 from pullback.verify.gradients import certify
 from pullback.verify.laws import relations
+
+CLAIM = "backward is the derivative of forward"
 
 
 class Claim(Protocol):
@@ -37,7 +39,7 @@ class IsDerivative:
     subject: Subject
 
     def __str__(self) -> str:
-        return "backward is the derivative of forward"
+        return CLAIM
 
     def branches(self, features: int) -> list[Branches]:
         return branches(self.subject, features)
@@ -64,7 +66,8 @@ class AreSame:
     def branches(self, features: int) -> list[Branches]:
         """Those of either."""
         other = replace(self.subject, name=self.name, unit=self.unit)
-        return [*branches(self.subject, features), *branches(other, features)]
+        pairs = zip(branches(self.subject, features), branches(other, features), strict=True)
+        return [a if features > SMALL else replace(a, cases=[*a.cases, *b.cases]) for a, b in pairs]
 
     def by_formulas(self, case: Case) -> bool:
         mine = on_symbols(replace(case, unit=self.subject.unit))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
+import itertools
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -35,12 +36,54 @@ class Monomial:
 Expression: TypeAlias = tuple[Monomial, ...]
 
 
+def total(*several: Expression) -> Expression:
+    """Their sum, with equal products as one."""
+    found: dict[tuple[int, tuple[Factor, ...]], Rational] = {}
+    for one in itertools.chain(*several):
+        key = one.classes, one.factors
+        found[key] = found.get(key, 0) + one.coefficient
+    return tuple(Monomial(plain(c), *key) for key, c in found.items() if c)
+
+
+def indexed(expression: Expression, at: Mapping[str, str]) -> Expression:
+    """With other indices, and factors that become the same as one power."""
+    return tuple(replace(one, factors=_merged(one.factors, at)) for one in expression)
+
+
+def _merged(factors: Iterable[Factor], at: Mapping[str, str]) -> tuple[Factor, ...]:
+    found: dict[Factor, Rational] = {}
+    for one in factors:
+        base = replace(one, index=at.get(one.index, one.index), exponent=1)
+        found[base] = found.get(base, 0) + one.exponent
+    names = [one.name for one in found]
+    order = sorted(found, key=lambda one: (names.index(one.name), len(one.index), one.index))
+    return tuple(replace(one, exponent=plain(found[one])) for one in order if found[one])
+
+
+def scaled(expression: Expression, factor: Rational) -> Expression:
+    return tuple(replace(one, coefficient=plain(one.coefficient * factor)) for one in expression)
+
+
+def for_classes(expression: Expression, classes: int) -> Expression:
+    """With the number in the place of C."""
+    return tuple(
+        Monomial(plain(one.coefficient * Fraction(classes) ** one.classes), 0, one.factors)
+        for one in expression
+    )
+
+
+def times(expression: Expression, factor: Factor) -> Expression:
+    """Each product with one more factor behind it."""
+    return tuple(replace(one, factors=(*one.factors, factor)) for one in expression)
+
+
 class Style(ABC):
     """How an expression is written."""
 
     space: str
     minus: str
     plus: str
+    dots: str
 
     @abstractmethod
     def symbol(self, name: str, index: str) -> str: ...
@@ -55,7 +98,8 @@ class Style(ABC):
     def number(self, value: int) -> str: ...
 
     @abstractmethod
-    def summed(self, what: str, index: str = "") -> str: ...
+    def summed(self, what: str, index: str = "") -> str:
+        """Σ what, over all entries, or over an index."""
 
     @abstractmethod
     def exponential(self, of: str) -> str: ...
@@ -70,22 +114,29 @@ class Style(ABC):
     def transposed(self, what: str) -> str: ...
 
     @abstractmethod
+    def diagonal(self, what: str) -> str:
+        """The matrix with a row on its diagonal."""
+
+    @abstractmethod
     def matrix(self, rows: Sequence[Sequence[str]]) -> str: ...
 
     # What is made of these
 
-    def expression(self, terms: Expression, at: Mapping[str, str] | None = None) -> str:
-        """With ``at`` in the place of the indices."""
+    def partial(self, y: str, j: str, x: str, i: str) -> str:
+        """∂y_j / ∂x_i."""
+        return self.fraction(self.symbol(f"∂{y}", j), self.symbol(f"∂{x}", i))
+
+    def expression(self, terms: Expression) -> str:
         if not terms:
             return self.number(0)
         first, *rest = terms
-        text = (self.minus if first.coefficient < 0 else "") + self.monomial(first, at)
+        text = (self.minus if first.coefficient < 0 else "") + self.monomial(first)
         for one in rest:
             sign = self.minus if one.coefficient < 0 else self.plus
-            text += f" {sign} {self.monomial(one, at)}"
+            text += f" {sign} {self.monomial(one)}"
         return text
 
-    def monomial(self, one: Monomial, at: Mapping[str, str] | None = None) -> str:
+    def monomial(self, one: Monomial) -> str:
         """Without its sign."""
         above, below = list[str](), list[str]()
         size = abs(Fraction(one.coefficient))
@@ -96,14 +147,14 @@ class Style(ABC):
             (above if one.classes > 0 else below).append(self.symbol("C", ""))
         for factor in one.factors:
             where = above if factor.exponent > 0 else below
-            where.append(self.factor(factor, at or {}))
+            where.append(self.factor(factor))
         text = self.space.join(above) or self.number(1)
         if not below:
             return text
         return self.fraction(text, self.space.join(below))
 
-    def factor(self, one: Factor, at: Mapping[str, str]) -> str:
-        base = self.symbol(one.name, at.get(one.index, one.index))
+    def factor(self, one: Factor) -> str:
+        base = self.symbol(one.name, one.index)
         if one.of == "sum":
             base = self.summed(base)
         if one.of == "exp":
@@ -118,7 +169,7 @@ SUPERSCRIPTS = str.maketrans("0123456789/", "⁰¹²³⁴⁵⁶⁷⁸⁹ᐟ")
 class Text(Style):
     """As in a docstring."""
 
-    space, minus, plus = " ", "−", "+"
+    space, minus, plus, dots = " ", "−", "+", "…"
 
     def symbol(self, name: str, index: str) -> str:
         return f"{name}_{index}" if index else name
@@ -147,6 +198,9 @@ class Text(Style):
     def transposed(self, what: str) -> str:
         return f"{what}ᵀ"
 
+    def diagonal(self, what: str) -> str:
+        return f"diag({what})" if " " in what else f"diag {what}"
+
     def matrix(self, rows: Sequence[Sequence[str]]) -> str:
         return "[" + "; ".join(", ".join(row) for row in rows) + "]"
 
@@ -154,7 +208,7 @@ class Text(Style):
 class Latex(Style):
     """For a paper."""
 
-    space, minus, plus = r"\,", "-", "+"
+    space, minus, plus, dots = r"\,", "-", "+", r"\dots"
 
     def symbol(self, name: str, index: str) -> str:
         text = _latex(name)
@@ -179,10 +233,14 @@ class Latex(Style):
         return rf"\left({what}\right)"
 
     def words(self, text: str) -> str:
-        return rf"\text{{{text}}}"
+        signs = {"≠": r"$\ne$", "×": r"$\times$", "Σ": r"$\sum$"}
+        return rf"\text{{{''.join(signs.get(letter, letter) for letter in text)}}}"
 
     def transposed(self, what: str) -> str:
-        return rf"{what}^{{\mathsf T}}"
+        return rf"{{{what}}}^{{\mathsf T}}"
+
+    def diagonal(self, what: str) -> str:
+        return rf"\operatorname{{diag}}\left({what}\right)"
 
     def matrix(self, rows: Sequence[Sequence[str]]) -> str:
         inside = r" \\ ".join(" & ".join(row) for row in rows)
@@ -207,6 +265,7 @@ class MathML(Style):
     """For a page: every browser shows it without a script."""
 
     space, minus, plus = "<mspace width='0.2em'/>", "<mo>−</mo>", "<mo>+</mo>"
+    dots = "<mo>…</mo>"
 
     def symbol(self, name: str, index: str) -> str:
         text = f"<mi>{html.escape(name)}</mi>"
@@ -238,6 +297,9 @@ class MathML(Style):
 
     def transposed(self, what: str) -> str:
         return f"<msup><mrow>{what}</mrow><mi mathvariant='normal'>T</mi></msup>"
+
+    def diagonal(self, what: str) -> str:
+        return f"<mi>diag</mi>{self.bracketed(what)}"
 
     def matrix(self, rows: Sequence[Sequence[str]]) -> str:
         inside = "".join(

@@ -20,12 +20,10 @@ Basis: TypeAlias = Sequence[tuple[Factor, ...]]
 
 
 def tiers(atoms: Sequence[Factor], extra: Sequence[Factor] = ()) -> Iterable[Basis]:
-    """Products of up to two atoms; then with the reciprocals and the extra ones, too."""
-    yield _products(atoms)
-    reciprocals = [Factor(one.name, one.index, -1) for one in atoms if not one.of]
-    yield _products([*atoms, *reciprocals])
-    if extra:
-        yield _products([*atoms, *extra])
+    """Products of up to two atoms, then with their reciprocals; the same with the extra ones."""
+    for some in (atoms, [*atoms, *extra]):
+        yield _products(some)
+        yield _products([*some, *(Factor(one.name, one.index, -1) for one in some if not one.of)])
 
 
 def _products(atoms: Sequence[Factor]) -> Basis:
@@ -109,10 +107,11 @@ def general(by_classes: Mapping[int, Mapping[tuple[Factor, ...], Rational]]) -> 
     ValueError where they are something else.
     """
     products = list(dict.fromkeys(one for found in by_classes.values() for one in found))
-    return tuple(
+    terms = [
         _in_classes(one, {C: found.get(one, 0) for C, found in by_classes.items()})
         for one in products
-    )
+    ]
+    return tuple(sorted(terms, key=lambda one: one.coefficient < 0))
 
 
 def _in_classes(factors: tuple[Factor, ...], coefficients: Mapping[int, Rational]) -> Monomial:

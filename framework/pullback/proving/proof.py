@@ -16,10 +16,10 @@ import numpy as np
 
 from pullback.proving.algebra import Undecided
 from pullback.proving.branches import Branches
-from pullback.proving.claims import Claim, IsDerivative
+from pullback.proving.claims import Claim
 from pullback.proving.runs import NoFormula
 from pullback.verify.cases import Case, Subject
-from pullback.verify.checks import carry_out, subject_of
+from pullback.verify.checks import carry_out
 from pullback.verify.outcome import Failed, Result
 from pullback.verify.outcome import Status as Outcome
 
@@ -31,12 +31,16 @@ POINTS = 4  # at which a branch is calculated where it cannot be proved
 
 @dataclass(frozen=True)
 class Step:
-    """What is known for one number of rows and features: of so many branches, and its worst."""
+    """What is known for one number of rows and features: its worst branch, and how many there are.
+
+    Of so many ``branches`` that many are ``proved``.
+    """
 
     rows: int
     features: int
-    branches: int
     status: Status
+    branches: int = 0
+    proved: int = 0
     result: Result | None = None
 
 
@@ -68,16 +72,8 @@ class Proof:
         return next((one.result for one in reversed(self.steps) if one.result), None)
 
     def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
         return {**asdict(self), "status": self.status}
-
-
-def prove(unit: Any, classes: Iterable[int] = CLASSES, kind: str | None = None) -> Proof:
-    """Whether backward is the derivative of forward, for so many features, or classes of a loss.
-
-    ``unit`` is an instance, a class, or the registered name of a layer or a loss. Raises
-    ConfigError for what is no such unit, RegistryError for a name that nobody provides.
-    """
-    return settle(IsDerivative(subject_of(unit, kind)), classes)
 
 
 def settle(claim: Claim, classes: Iterable[int] = CLASSES) -> Proof:
@@ -95,13 +91,20 @@ def settle(claim: Claim, classes: Iterable[int] = CLASSES) -> Proof:
 
 
 def _step(claim: Claim, where: Branches) -> Step:
-    status: Status = "proved"
-    for number, case in enumerate(where.cases, 1):
-        found, result = _of_branch(claim, case)
-        if found == "refuted":
-            return Step(where.rows, where.features, number, found, result)
-        status = max(status, found, key=STATUSES.index)
-    return Step(where.rows, where.features, len(where.cases), status)
+    found: list[Status] = []
+    for case in where.cases:
+        status, result = _of_branch(claim, case)
+        found.append(status)
+        if status == "refuted":
+            break
+    return Step(
+        where.rows,
+        where.features,
+        max(found, key=STATUSES.index),
+        len(found),
+        found.count("proved"),
+        result if status in ("refuted", "unknown") else None,
+    )
 
 
 def _of_branch(claim: Claim, case: Case) -> tuple[Status, Result | None]:
@@ -130,7 +133,7 @@ def _in_numbers(claim: Claim) -> Step:
     by_outcome: dict[Outcome, Status] = {"pass": "checked", "fail": "refuted"}
     result = _calculated(claim, claim.subject.cases())
     x = claim.subject.case().inputs[0]
-    return Step(len(x), x.shape[-1], 0, by_outcome.get(result.status, "unknown"), result)
+    return Step(len(x), x.shape[-1], by_outcome.get(result.status, "unknown"), result=result)
 
 
 def _calculated(claim: Claim, cases: Iterable[Case]) -> Result:

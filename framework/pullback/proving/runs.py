@@ -73,7 +73,7 @@ def _formulas(symbols: Symbols, values: Any) -> Array:
     array = np.asarray(values)
     if array.dtype.kind == "f" and array.size:
         raise NoFormula(f"the result is an array of {array.dtype}")
-    found = _each(lambda one: symbols.lift(one).formula, array)
+    found = symbols.formulas(array)
     if any(one is None for one in found.ravel()):
         raise NoFormula("a result is not finite")
     return found

@@ -13,7 +13,7 @@ from pullback.proving.algebra import Algebra, Formula, Rational, plain, rational
 from pullback.proving.calculus import apply
 from pullback.units import Array
 from pullback.verify.functions import FUNCTIONS, mp, real
-from pullback.verify.scalars import Arithmetic, Numbers, Scalar, exactly, is_short
+from pullback.verify.scalars import Arithmetic, Numbers, Scalar, each, exactly, is_short
 
 # What a float stands for that is no short decimal fraction.
 CONSTANTS = {float(value): name for name, value in {"π": mp.pi, "e": mp.e}.items()}
@@ -102,6 +102,14 @@ class Symbols(Arithmetic):
             value = exactly(values[at])
             found[at] = Term(self.algebra.variable(f"{name}{list(at)}", value), value, self)
         return self.view(found)
+
+    def terms(self, formulas: Array) -> Numbers:
+        """An array of formulas as scalars."""
+        return self.view(each(lambda one: Term(one, one.value, self), formulas))
+
+    def formulas(self, values: Any) -> Array:
+        """The formulas of an array of scalars and constants, None where one has none."""
+        return each(lambda one: self.lift(one).formula, values)
 
 
 def meant(value: Any) -> Rational:

@@ -9,17 +9,16 @@ import math
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from pullback import registry
-from pullback.errors import ConfigError, PullbackError, RegistryError, a, nearest, writing
-from pullback.units import KINDS
+from pullback.errors import ConfigError, PullbackError, writing
+from pullback.verify.chosen import Unit, chosen, family_of
 
 if TYPE_CHECKING:
     from pullback.verify.outcome import Report
 
-Unit: TypeAlias = tuple[str, str]  # its kind and its name
-
+KINDS = ("layer", "loss", "optimizer")
 
 # What makes no sense beside an option, and what makes none without it.
 _NOT_BESIDE = {
@@ -70,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if args.mutants:
         from pullback.verify import mutants_view
 
-        units = _chosen(args.names or ["all"], args.family)
+        units = chosen(args.names or ["all"], KINDS, whole_family=args.family)
         files = [*args.plugins, *(name for name in args.names if name.endswith(".py"))]
         return mutants_view.run(units, files, as_json=args.json)
     if not args.names:
@@ -79,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             "`pullback check softmax`; `pullback list` shows the names"
         )
     started = time.perf_counter()
-    reports = _checked(_chosen(args.names, args.family))
+    reports = _checked(chosen(args.names, KINDS, whole_family=args.family))
     _tell(reports, time.perf_counter() - started, args)
     return _status(reports)
 
@@ -102,69 +101,6 @@ def _refuse_what_clashes(args: argparse.Namespace) -> None:
     for one, needed in _ONLY_BESIDE.items():
         if getattr(args, one) and not getattr(args, needed):
             raise ConfigError(f"it belongs to --{needed}, which is not given", f"--{one}")
-
-
-# What the names stand for.
-
-
-def _chosen(names: list[str], whole_family: bool) -> list[Unit]:
-    """Every unit that is named, once, by kind; RegistryError for a name that nobody provides."""
-    found = dict.fromkeys(unit for name in names for unit in _named(name, whole_family))
-    return sorted(found, key=lambda unit: list(KINDS).index(unit[0]))
-
-
-def _named(name: str, whole_family: bool) -> list[Unit]:
-    everything = _everything()
-    if name == "all":
-        return everything
-    if name.endswith(".py"):
-        return _of_file(name)
-    units = [unit for unit in everything if unit[1] == name]
-    for unit in units:
-        registry.lookup(*unit)  # RegistryError where it cannot be imported
-    if units and not whole_family:
-        return units
-    families = {_family(unit) for unit in units} or {name}
-    members = [unit for unit in everything if _family(unit) in families]
-    if not members:
-        raise RegistryError(_unknown(name))
-    return members
-
-
-def _everything() -> list[Unit]:
-    from pullback.verify.laws import CHECKS
-
-    return [(kind, name) for kind in CHECKS for name in registry.names(kind)]
-
-
-def _of_file(name: str) -> list[Unit]:
-    from pullback.verify.laws import CHECKS
-
-    entries = registry.load_plugin(name)
-    found = [(one.kind, one.name) for one in entries if one.kind in CHECKS]
-    if not found:
-        kinds = " and ".join(dict.fromkeys(a(one.kind) for one in entries))
-        raise ConfigError(f"{name} has {kinds}: there are checks for layers, losses and optimizers")
-    return found
-
-
-def _family(unit: Unit) -> str:
-    """Its family; none for what cannot be imported."""
-    try:
-        return registry.family(registry.lookup(*unit), unit[1])
-    except RegistryError:
-        return ""
-
-
-def _unknown(name: str) -> str:
-    kinds = [kind for kind in KINDS if name in registry.names(kind)]
-    if kinds:
-        return f"'{name}' is {a(kinds[0])}: there are checks for layers, losses and optimizers"
-    known = {"all"}
-    for unit in _everything():
-        known |= {unit[1], _family(unit)} - {""}
-    beside = f"; for the file, {name}.py" if Path(f"{name}.py").is_file() else ""
-    return f"there is nothing to check called '{name}'{beside or nearest(name, known)}"
 
 
 # The checks.
@@ -203,7 +139,7 @@ def _not_started(kind: str, name: str, error: Exception) -> Report:
     return Report(
         kind=kind,
         name=name,
-        family=_family((kind, name)) or name,
+        family=family_of((kind, name)) or name,
         provider=" and ".join(providers),
         results=[Result(START, *why_not_started(error))],
     )

@@ -9,6 +9,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
+from pullback import pages
 from pullback.verify.outcome import START, Report, Result, Status
 from pullback.verify.table import (
     FEW,
@@ -24,26 +25,25 @@ from pullback.verify.table import (
 
 def page(reports: Sequence[Report], seconds: float, versions: Mapping[str, str]) -> str:
     """Every table, what is wrong first, and of which versions it is told."""
-    return _PAGE.format(
-        style=_STYLE,
-        title=html.escape(_title(reports)),
-        counts=" ".join(_count(status, n) for status, n in counts(reports).items()),
-        about=html.escape(
-            f"{number_of_units(reports)}, {seconds:.1f} s · "
-            + " · ".join(f"{name} {version}" for name, version in versions.items())
-        ),
-        failures=_failures(reports),
-        grids="\n".join(_grids(reports)) if len(reports) > 1 else "",
-        sections="\n".join(
-            _section(one, is_open=bool(one.failures) or len(reports) <= FEW) for one in reports
-        ),
+    about = html.escape(
+        f"{number_of_units(reports)}, {seconds:.1f} s · "
+        + " · ".join(f"{name} {version}" for name, version in versions.items())
     )
+    number = " ".join(_count(status, n) for status, n in counts(reports).items())
+    few = len(reports) <= FEW
+    parts = [
+        f'<p>{number}</p>\n<p class="quiet">{about}</p>',
+        _failures(reports),
+        *(_grids(reports) if len(reports) > 1 else ()),
+        "<h2>Every check</h2>",
+        *(_section(one, is_open=bool(one.failures) or few) for one in reports),
+    ]
+    return pages.document(_title(reports), "\n".join(parts), _STYLE + _GRID)
 
 
 def fragment(report: Report) -> str:
     """What is wrong with a unit and all of its checks, to stand in another page."""
-    section = _section(report, is_open=True)
-    return f'<div class="pullback">\n<style>{_STYLE}</style>\n{_told(report)}{section}</div>'
+    return pages.fragment(_told(report) + _section(report, is_open=True), _STYLE)
 
 
 def _title(reports: Sequence[Report]) -> str:
@@ -149,79 +149,26 @@ def _result(report: Report, one: Result) -> str:
 _HEAD = """\
 <thead><tr><th>check</th><th></th><th class="number">digits</th><th>what it asks</th>
 <th class="number time">ms</th></tr></thead>"""
-_STYLE = """
-  .pullback {
-    --pass: light-dark(#18794e, #4cc38a);
-    --fail: light-dark(#c62a2f, #ff7b7e);
-    --inconclusive: light-dark(#8f5a00, #f0b429);
-    --quiet: light-dark(#666, #a3a3a3);
-    --line: light-dark(#d8d8d8, #3a3a3a);
-  }
-  .pullback table { border-collapse: collapse; }
-  .pullback th, .pullback td { padding: 0.3rem 0.75rem 0.3rem 0; text-align: left;
-    vertical-align: top; }
-  .pullback th { border-bottom: 2px solid var(--line); vertical-align: bottom;
-    font-weight: 600; }
-  .pullback td { border-bottom: 1px solid var(--line); }
-  .pullback .wide { overflow-x: auto; }
-  .pullback .number { text-align: right; font-variant-numeric: tabular-nums;
-    white-space: nowrap; }
-  .pullback .quiet, .pullback .skip, .pullback .time { color: var(--quiet); }
-  .pullback .pass { color: var(--pass); }
-  .pullback .fail { color: var(--fail); font-weight: 600; }
-  .pullback .inconclusive { color: var(--inconclusive); }
+_STYLE = """\
+  .pullback .skip, .pullback .time { color: var(--quiet); }
   .pullback .count { display: inline-block; border: 1px solid; border-radius: 1rem;
     padding: 0 0.7rem; font-weight: 400; font-size: 0.9rem; white-space: nowrap; }
   .pullback .count.none { color: var(--quiet); border-color: var(--line); }
-  .pullback pre { font: 0.85rem/1.5 ui-monospace, monospace; white-space: pre-wrap;
-    overflow-wrap: anywhere; margin: 0 0 0.6rem; }
-  .pullback pre .fail { font-weight: 400; }
-  .pullback blockquote { border-left: 3px solid var(--fail); padding: 0 0 0 1rem;
-    margin: 0.25rem 0 1.5rem; }
   .pullback details table { margin: 0.75rem 0 1rem; }
   .pullback summary { cursor: pointer; }
-  .pullback .name { font-weight: 600; }
 """
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-  :root {{ color-scheme: light dark; }}
-  body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; padding: 0 1.5rem;
-    max-width: 72rem; }}
-  h1 {{ font-size: 1.6rem; margin: 0 0 0.75rem; }}
-  h2 {{ font-size: 1.15rem; margin: 2.25rem 0 0.75rem; }}
-  p {{ margin: 0.25rem 0; }}
-  a {{ color: inherit; font-weight: 600; text-decoration-color: var(--line);
-    text-underline-offset: 3px; }}
-{style}
-  .grid {{ margin-bottom: 1.5rem; }}
-  .pullback .grid td, .pullback .grid th {{ padding: 0.2rem 0.6rem 0.2rem 0;
-    white-space: nowrap; }}
-  .grid a {{ font-weight: 400; }}
-  .grid tr > :first-child {{ position: sticky; left: 0; background: Canvas; }}
-  .pullback .grid .check {{ padding: 0.2rem 0; text-align: center; }}
-  .grid .check span {{ writing-mode: vertical-rl; transform: rotate(180deg); }}
-  .pullback .grid .mark {{ width: 1.9rem; min-width: 1.6rem; padding: 0.2rem 0;
-    text-align: center; cursor: help; }}
-  details {{ border-bottom: 1px solid var(--line); padding: 0.5rem 0; }}
-  @media (max-width: 40rem) {{
-    body {{ padding: 0 0.75rem; margin: 1rem auto; }}
-    .pullback th, .pullback td {{ padding-right: 0.5rem; }}
-    .pullback .time, .grid .kind {{ display: none; }}
-  }}
-</style>
-<body class="pullback">
-<h1>{title}</h1>
-<p>{counts}</p>
-<p class="quiet">{about}</p>
-{failures}
-{grids}
-<h2>Every check</h2>
-{sections}
-</body>
-</html>
+_GRID = """\
+  .grid { margin-bottom: 1.5rem; }
+  .pullback .grid td, .pullback .grid th { padding: 0.2rem 0.6rem 0.2rem 0;
+    white-space: nowrap; }
+  .grid a { font-weight: 400; }
+  .grid tr > :first-child { position: sticky; left: 0; background: Canvas; }
+  .pullback .grid .check { padding: 0.2rem 0; text-align: center; }
+  .grid .check span { writing-mode: vertical-rl; transform: rotate(180deg); }
+  .pullback .grid .mark { width: 1.9rem; min-width: 1.6rem; padding: 0.2rem 0;
+    text-align: center; cursor: help; }
+  details { border-bottom: 1px solid var(--line); padding: 0.5rem 0; }
+  @media (max-width: 40rem) {
+    .pullback .time, .grid .kind { display: none; }
+  }
 """
