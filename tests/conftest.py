@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,3 +44,54 @@ def moons() -> Data:
     x = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     x = np.where(label[:, None] == 1, [1, 0.5] - x, x) + 0.2 * rng.normal(size=(400, 2))
     return from_arrays(x, label, split=Split(100, 100), dtype="float64")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Debian's browser, without a network."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.fail("the pages are looked at in Chromium: apt-get install chromium")
+    quiet = ("background-networking", "component-update", "sync", "gpu", "quic")
+    flags = ["--no-sandbox", "--no-first-run", *(f"--disable-{one}" for one in quiet)]
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def look(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Open HTML in the browser; in the end nothing was asked of a network, and nothing failed."""
+    asked: list[str] = []
+    problems: list[str] = []
+    contexts = []
+
+    def refuse(route: Any) -> None:
+        url = route.request.url
+        if url.startswith(("file:", "data:")):
+            route.continue_()
+        else:
+            asked.append(url)
+            route.abort()
+
+    def open_page(text: str, width: int = 1200, height: int = 800, **options: Any) -> Any:
+        file = tmp_path / f"page{len(contexts)}.html"
+        file.write_text(text, encoding="utf-8")
+        size = {"width": width, "height": height}
+        context = chromium.new_context(viewport=size, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.route("**/*", refuse)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda line: line.type == "error" and problems.append(line.text))
+        page.goto(file.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert asked == []
+    assert problems == []

@@ -588,7 +588,7 @@ def complete(call, monkeypatch):
     ("line", "words"),
     [
         ("pullback ", list(cli.COMMANDS)),
-        ("pullback tr", ["train"]),
+        ("pullback tr", ["train", "trace"]),
         ("pullback train lo", ["loss.", "loss="]),
         ("pullback train loss=cross_entropy_e", ["loss=cross_entropy_exact"]),
         ("pullback train -m los", ["loss.", "loss="]),

@@ -23,7 +23,7 @@ FLOORS = [
     ["training"],
     ["job", "tracking"],
     ["facts", "compare", "verify"],
-    ["run", "testing", "proving"],
+    ["run", "testing", "proving", "tracing"],
     ["app"],
     ["cli"],
     ["__main__", "__init__"],
@@ -45,7 +45,7 @@ HEAVY = {
 }
 CORE = {"errors", "units", "registry", "checkpoint", "data", "options", "net", "divergence"}
 CORE |= {"facts", "refusals", "evaluation", "meter", "state", "training", "job", "run", "tracking"}
-CORE |= {"cli", "listing", "verify", "testing", "notation", "pages", "proving"}
+CORE |= {"cli", "listing", "verify", "testing", "notation", "pages", "proving", "tracing"}
 
 
 def modules() -> dict[str, Path]:

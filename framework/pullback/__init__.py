@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pullback.proving.findings import prove as prove
     from pullback.registry import load_plugin as load_plugin
     from pullback.registry import register as register
+    from pullback.tracing.trace import Trace as Trace
+    from pullback.tracing.trace import trace as trace
     from pullback.training import Recipe as Recipe
     from pullback.training import Result as Result
     from pullback.training import train as train
@@ -35,12 +37,14 @@ _HOME = {
     "Result": "training",
     "Split": "data",
     "build": "options",
+    "Trace": "tracing.trace",
     "check": "verify.checks",
     "from_arrays": "data",
     "load_plugin": "registry",
     "prepare": "data",
     "prove": "proving.findings",
     "register": "registry",
+    "trace": "tracing.trace",
     "train": "training",
 }
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "train a network; with -m, sweep over settings (a Hydra application)",
     "resume": "go on with a run from its last checkpoint",
     "compare": "tables and pictures of the runs below a directory",
+    "trace": "every value and every gradient of a network, stage by stage, with its equation",
     "check": "whether each backward is the pullback of its own forward",
     "prove": "the same by formulas, from the units' own code; and the formulas",
     "list": "the registered units: equations, options, providers",
@@ -24,6 +25,7 @@ examples:
   pullback train                                   the founding network on the two moons
   pullback train -m loss=cross_entropy_fused,cross_entropy_exact seed=0,1,2
   pullback train --help                            every group and setting
+  pullback trace                                   its staged computation, with all gradients
   pullback check softmax                           is its backward right, and how do we know
   pullback prove cross_entropy_fused               why its backward is ŷ − y, as a proof
   pullback list loss                               the losses, with their equations
@@ -89,6 +91,7 @@ _MODULES = {
     "compare": "pullback.compare.command",
     "list": "pullback.listing",
     "prove": "pullback.proving.command",
+    "trace": "pullback.app.trace",
 }
 _WITH_UNITS = ("check", "list", "prove")
 

@@ -190,7 +190,7 @@ def loss_and_cotangent(
 ) -> tuple[float, Array]:
     """L = Σℓ / Σweights (mean) or Σℓ (sum), and dL/dy: stage (7), dℓ = 1/N, and the loss's own."""
     losses, residual = _forward_loss(loss, y, target)
-    total, dl = _reduce(losses, example_weights(loss, target), reduction)
+    total, dl = reduced(losses, example_weights(loss, target), reduction)
     options = {"out": out} if out is not None and takes(type(loss), "backward", "out") else {}
     try:
         dy = loss.backward(residual, dl, **options)
@@ -211,7 +211,7 @@ def loss_value(loss: Loss, y: Array, target: Array, reduction: Reduction = "mean
     losses, _ = _forward_loss(loss, y, target)
     if reduction == "none":
         return losses
-    return _reduce(losses, example_weights(loss, target), reduction)[0]
+    return reduced(losses, example_weights(loss, target), reduction)[0]
 
 
 def example_weights(loss: Loss, target: Array) -> Array | None:
@@ -235,7 +235,10 @@ def _forward_loss(loss: Loss, y: Array, target: Array) -> tuple[Array, Any]:
     return losses, residual
 
 
-def _reduce(losses: Array, weights: Array | None, reduction: Reduction) -> tuple[float, Array]:
+def reduced(
+    losses: Array, weights: Array | None, reduction: Reduction = "mean"
+) -> tuple[float, Array]:
+    """L and dL/dℓ: 1/N, or 1/Σweights, for a mean."""
     if reduction not in ("mean", "sum"):
         raise ConfigError(f"a gradient needs one number: reduction mean or sum, not '{reduction}'")
     count = 1.0

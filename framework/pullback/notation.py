@@ -17,7 +17,7 @@ from pullback import registry
 
 TRANSPOSED = "ᵀ"
 SUPERSCRIPTS = {"ᶻ": "z", "ˣ": "x", "ʸ": "y"}
-_LETTER = rf"[^\W\d_{TRANSPOSED}{''.join(SUPERSCRIPTS)}]"
+_LETTER = rf"[^\W\d_{TRANSPOSED}²³{''.join(SUPERSCRIPTS)}]"
 _SYMBOL = re.compile(rf"(?<!\w)({_LETTER}(?:{_LETTER}|\d)*)")
 _ASIDE = re.compile(r"\. |: | = |,? with |, (?:for|the|which|kept) ")  # it ends an equation
 _LEFT = re.compile(r"(?:^|[,;.]\s+(?:and(?: in general)? )?)(\w+) = ")
@@ -70,8 +70,15 @@ def notation_of(unit: Any, inputs: int = 1) -> Notation:
     if inputs == 1 and gradients:
         arguments = gradients[-1:]
     is_loss = registry.kind_of(cls) == "loss"
-    output = "ℓ" if is_loss else next(iter(given), "y")
+    output = next(iter(given), "y")
+    if is_loss:
+        output = "ℓ" if "ℓ" in given else next(reversed(given), "ℓ")
     return Notation(output, tuple(arguments), given.get(output, ""), back)
+
+
+def symbols(text: str) -> set[str]:
+    """Those that an equation speaks of."""
+    return set(_SYMBOL.findall(text))
 
 
 def rewritten(text: str, names: Mapping[str, str]) -> str:

@@ -41,7 +41,7 @@ class CrossEntropyVJP(ClassTargets):
     def stages(self) -> dict[str, Any]:
         """The units of the chain by the symbol of their output; the last is a loss."""
         options = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {"ŷ": self.softmax(), "l": Log(), "PL": NLL(**options)}
+        return {"ŷ": self.softmax(), "l": Log(), "ℓ": NLL(**options)}
 
     def softmax(self) -> Softmax:
         return Softmax()

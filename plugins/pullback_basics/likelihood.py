@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,12 @@ class NLL(ClassTargets):
 
     family = "nll"
 
+    @property
+    def stages(self) -> dict[str, Any]:
+        """The founding question's (6), and the sign in its (7)."""
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"PL": LogLikelihood(**options), "ℓ": Negative()}
+
     def forward(self, y: Array, target: Array) -> tuple[Array, Any]:
         rows = self.target_rows(target, y)
         return -weighted(rows, y).sum(axis=-1), rows
@@ -34,6 +40,40 @@ class NLL(ClassTargets):
     def backward(self, residual: Any, dl: Array, out: Array | None = None) -> Array:
         slope: Array = -residual
         return np.multiply(slope, dl[..., None], out=out)
+
+
+@dataclass(frozen=True)
+class LogLikelihood(ClassTargets):
+    """PL = Σ T l;  dl = T dPL.
+
+    l: (..., N, C), target: labels (..., N) or rows (..., N, C), PL: (..., N). Keeps T.
+
+    Source: the founding question, (6), whose ẏ is T.
+    Raises: ValueError for targets that do not fit.
+    Loses no digits beyond rounding.
+    """
+
+    def forward(self, y: Array, target: Array) -> tuple[Array, Any]:
+        rows = self.target_rows(target, y)
+        return weighted(rows, y).sum(axis=-1), rows
+
+    def backward(self, residual: Any, dPL: Array) -> Array:
+        slope: Array = residual * dPL[..., None]
+        return slope
+
+
+@dataclass(frozen=True)
+class Negative:
+    """y = −x;  dx = −dy.
+
+    x, y: any shape. Keeps nothing. No digit is lost.
+    """
+
+    def forward(self, x: Array) -> tuple[Array, None]:
+        return -x, None
+
+    def backward(self, residual: None, dy: Array) -> Array:
+        return -dy
 
 
 @dataclass(frozen=True)

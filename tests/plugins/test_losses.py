@@ -203,7 +203,7 @@ def test_a_chain_consists_of_what_it_says():
     chains = {"cross_entropy_vjp": "softmax", "cross_entropy_jacobian": "softmax_jacobian"}
     for name, softmax in chains.items():
         stages = build("loss", name).stages
-        assert list(stages) == ["ŷ", "l", "PL"]
+        assert list(stages) == ["ŷ", "l", "ℓ"]
         units = [build("layer", softmax), build("layer", "log"), build("loss", "nll")]
         assert [type(one) for one in stages.values()] == [type(one) for one in units]
         y, residuals = distributions(), []

@@ -17,12 +17,11 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from pullback import registry
-from pullback.app import config, report
-from pullback.app.preflight import Plan, look, parse, plan, quoted
+from pullback.app import plugins, report
+from pullback.app.preflight import Plan, look, plan, quoted
 from pullback.app.progress import Screen
 from pullback.errors import ConfigError
-from pullback.job import build_job, plugin_references
+from pullback.job import build_job
 from pullback.run import Outcome, execute
 from pullback.tracking.journal import RUN, write_whole
 from pullback.tracking.mlflow_view import View, absolute
@@ -41,7 +40,7 @@ def main(argv: list[str]) -> int:
     """Run ``pullback train ARGV``; the exit status is 1 where a run failed."""
     args = get_args_parser().parse_intermixed_args(argv)
     argv = [word for word in argv if word not in args.overrides] + args.overrides
-    _load_plugins(args.overrides)
+    plugins.load(args.overrides)
     if args.shell_completion:
         return _complete(argv, " ".join(args.overrides))
     directory, name = _config_dir(args), args.config_name or "train"
@@ -52,14 +51,6 @@ def main(argv: list[str]) -> int:
     planned = plan(args.overrides, name, directory, args.multirun)
     _refuse_used(planned)
     return _sweep(argv, planned) if planned.multirun else _single(argv)
-
-
-def _load_plugins(overrides: list[str]) -> None:
-    """The units of the plugins on the command line have to be known before Hydra composes."""
-    references = _plugins(overrides)
-    for reference in references:
-        registry.load_plugin(reference)
-    config.install(references)
 
 
 def _complete(argv: list[str], asked: str) -> int:
@@ -157,7 +148,7 @@ def task(cfg: DictConfig) -> float | None:
     if (directory.parent / SWEEP).is_file():
         sweep = json.loads((directory.parent / SWEEP).read_text(encoding="utf-8"))
         overrides = [text for text in overrides if text.split("=")[0] in sweep["swept"]]
-    shared["plugins"] = [_absolute(one) for one in shared["plugins"]]
+    shared["plugins"] = [plugins.absolute(one) for one in shared["plugins"]]
     shared["tracking"]["uri"] = absolute(shared["tracking"]["uri"])
     job = build_job(shared)  # type: ignore[arg-type]  # the keys of a config are strings
     if _screen is not None:
@@ -178,19 +169,6 @@ def task(cfg: DictConfig) -> float | None:
     _outcomes.append(outcome)
     metrics = outcome.metrics
     return metrics.get("best_validation_loss", metrics.get("train_loss"))
-
-
-def _plugins(overrides: list[str]) -> list[str]:
-    """The plugins that the command line names, by whole paths."""
-    for override in parse(overrides):
-        if override.key_or_group == "plugins":
-            return [_absolute(one) for one in plugin_references(override.value())]
-    return []
-
-
-def _absolute(reference: str) -> str:
-    """A file is found from another folder only by its whole path; a module is left as it is."""
-    return str(Path(reference).absolute()) if reference.endswith(".py") else reference
 
 
 def resume(args: argparse.Namespace) -> int:

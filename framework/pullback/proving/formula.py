@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from pullback import registry
 from pullback.notation import notation_of
 from pullback.proving.algebra import Formula, Undecided
 from pullback.proving.branches import branches, cases_of
@@ -19,7 +20,6 @@ from pullback.proving.calculus import exp, slope
 from pullback.proving.expressions import Expression, Factor
 from pullback.proving.patterns import Atoms, evaluated, general, matched, tiers
 from pullback.proving.runs import NoFormula, Run, on_symbols
-from pullback.registry import equation
 from pullback.units import Array
 from pullback.verify.cases import Case, Subject
 from pullback.verify.laws.relations import Chain
@@ -111,6 +111,8 @@ def _stages(subject: Subject) -> list[Stage]:
     units = [subject.unit, *(unit for _, unit in subject.relatives())]
     named: Mapping[str, Any] = next((one.stages for one in units if hasattr(one, "stages")), {})
     own = notation_of(subject.unit)
+    if any(registry.kind_of(type(one)) == "loss" for one in list(named.values())[:-1]):
+        named = {}  # a row of it has no longer a value for each class
     found, x = list[Stage](), own.inputs[0]
     for symbol, unit in (named or {own.output: subject.unit}).items():
         inner = notation_of(unit)
@@ -122,7 +124,7 @@ def _stages(subject: Subject) -> list[Stage]:
 
 def _target(unit: Any) -> str:
     """What the docstring calls the target."""
-    return "T" if " T" in equation(type(unit)) else "t"
+    return "T" if " T" in registry.equation(type(unit)) else "t"
 
 
 def _one_row(subject: Subject, classes: int) -> Case:

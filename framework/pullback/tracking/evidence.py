@@ -57,7 +57,7 @@ def _publish(
     tags = {
         "pullback.kind": kind,
         "mlflow.note.content": note,
-        "mlflow.source.name": "pullback check",
+        "mlflow.source.name": "pullback",
         "mlflow.source.type": "LOCAL",
         "mlflow.user": getpass.getuser(),
         **{f"version.{key}": str(value) for key, value in environment().items() if value},

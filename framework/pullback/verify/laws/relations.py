@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.registry import kind_of
 from pullback.units import Array
 from pullback.verify.cases import Case, Subject, UnitError
 from pullback.verify.exact import CONSTANTS, EXACT
@@ -116,18 +117,18 @@ def chain(subject: Subject) -> None:
 
 
 class Chain:
-    """Units one after the other as one unit; where it is a loss, the last takes the target."""
+    """Units one after the other as one unit; the one that is a loss takes the target."""
 
     def __init__(self, units: list[Any]) -> None:
         self.units = units
 
     def forward(self, x: Any, *target: Any) -> tuple[Any, list[Any]]:
         residuals = []
-        for unit in self.units[:-1]:
-            x, residual = unit.forward(x)
+        for unit in self.units:
+            given = target if kind_of(type(unit)) == "loss" else ()
+            x, residual = unit.forward(x, *given)
             residuals.append(residual)
-        y, residual = self.units[-1].forward(x, *target)
-        return y, [*residuals, residual]
+        return x, residuals
 
     def backward(self, residual: list[Any], dy: Any) -> Any:
         for unit, kept in zip(reversed(self.units), reversed(residual), strict=True):

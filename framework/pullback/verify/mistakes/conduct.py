@@ -308,8 +308,10 @@ def _stages(unit: Any) -> Any | None:
     if not hasattr(unit, "stages"):
         return None
     cls = type(unit)
-    named_stages = dict(unit.stages)
-    first = next(iter(named_stages))
+    stages, doubled = dict(unit.stages), dict[str, Any]()
+    first = next(one for one in stages.values() if kind_of(type(one)) == "layer")
+    for symbol, stage in stages.items():
+        doubled |= {f"{symbol}′": stage, symbol: stage} if stage is first else {symbol: stage}
 
     def forward(self: Any, *arguments: Any) -> Any:
         return of(cls, self).forward(*arguments)
@@ -317,5 +319,4 @@ def _stages(unit: Any) -> Any | None:
     def backward(self: Any, residual: Any, dy: Any) -> Any:
         return of(cls, self).backward(residual, dy)
 
-    doubled = {f"{first}′": named_stages[first], **named_stages}
     return planted(unit, stages=doubled, forward=_named_as(forward, unit), backward=backward)
