@@ -23,7 +23,7 @@ FLOORS = [
     ["training"],
     ["job", "tracking"],
     ["facts", "compare", "verify"],
-    ["run", "testing", "proving", "tracing"],
+    ["run", "testing", "proving", "tracing", "derivations"],
     ["app"],
     ["cli"],
     ["__main__", "__init__"],
@@ -46,6 +46,7 @@ HEAVY = {
 CORE = {"errors", "units", "registry", "checkpoint", "data", "options", "net", "divergence"}
 CORE |= {"facts", "refusals", "evaluation", "meter", "state", "training", "job", "run", "tracking"}
 CORE |= {"cli", "listing", "verify", "testing", "notation", "pages", "proving", "tracing"}
+CORE |= {"derivations"}
 
 
 def modules() -> dict[str, Path]:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from pullback.data import Split as Split
     from pullback.data import from_arrays as from_arrays
     from pullback.data import prepare as prepare
+    from pullback.derivations.judge import explain as explain
+    from pullback.derivations.verdict import Verdicts as Verdicts
     from pullback.errors import PullbackError as PullbackError
     from pullback.net import Net as Net
     from pullback.options import build as build
@@ -36,9 +38,11 @@ _HOME = {
     "Report": "verify.outcome",
     "Result": "training",
     "Split": "data",
+    "Verdicts": "derivations.verdict",
     "build": "options",
     "Trace": "tracing.trace",
     "check": "verify.checks",
+    "explain": "derivations.judge",
     "from_arrays": "data",
     "load_plugin": "registry",
     "prepare": "data",

@@ -17,6 +17,8 @@ COMMANDS = {
     "trace": "every value and every gradient of a network, stage by stage, with its equation",
     "check": "whether each backward is the pullback of its own forward",
     "prove": "the same by formulas, from the units' own code; and the formulas",
+    "explain": "which stage of a derivation of your own is wrong, and what to look at",
+    "new": "write the form of a derivation, to be filled in",
     "list": "the registered units: equations, options, providers",
 }
 
@@ -28,6 +30,8 @@ examples:
   pullback trace                                   its staged computation, with all gradients
   pullback check softmax                           is its backward right, and how do we know
   pullback prove cross_entropy_fused               why its backward is ŷ − y, as a proof
+  pullback new derivation founding                 your own derivation, stage by stage
+  pullback explain founding.py                     the first wrong stage, and what to look at
   pullback list loss                               the losses, with their equations
 """
 
@@ -89,7 +93,9 @@ def _run(words: list[str]) -> int:
 _MODULES = {
     "check": "pullback.verify.command",
     "compare": "pullback.compare.command",
+    "explain": "pullback.derivations.command",
     "list": "pullback.listing",
+    "new": "pullback.derivations.new",
     "prove": "pullback.proving.command",
     "trace": "pullback.app.trace",
 }

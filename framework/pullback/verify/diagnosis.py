@@ -30,7 +30,7 @@ def diagnose(case: Case, dy: Array) -> dict[str, str]:
     case = case.with_inputs(np.array)
     if sum(one.size for one in case.inputs) > MOST_NUMBERS:
         return named(_cut_off(case.both(dy)[1][0]))
-    found = {**recognise(case, dy), "example": ""}
+    found = {**recognise((case, dy), (case, _another(dy))), "example": ""}
     small = smallest(case, dy)
     if small is not None:
         found["example"] = shown(*small)
@@ -47,12 +47,16 @@ def _cut_off(dx: Array) -> str:
     return "last block dropped" if 0 < rows.size < len(dx) and rows[-1] < len(dx) - 1 else ""
 
 
-def recognise(case: Case, dy: Array) -> dict[str, str]:
-    """The name of the mistake and its sentence; nothing where it is none that is known."""
+def recognise(*asked: tuple[Case, Array]) -> dict[str, str]:
+    """The name of the mistake and its sentence; nothing where it is none that is known.
+
+    It has to be the same at each of the cases and cotangents.
+    """
+    case, dy = asked[0]
     try:
         if not case.target and len(case.inputs) == 1 and _repaired(case, dy):
             return named("wrong residual")
-        calls = [_call(case, one) for one in (dy, _another(dy))]
+        calls = [_call(*one) for one in asked]
     except (Unavailable, Verdict):
         return {}
     for mistake in IN_A_BACKWARD:
@@ -89,17 +93,17 @@ def _is(wrong: Any, call: Call, found: Gradients) -> bool:
     try:
         with np.errstate(all="ignore"):
             predicted = wrong(call)
-        changed = not _all_near(predicted, call.gradients)
+        changed = not _allnear(predicted, call.gradients)
     except (NotApplicable, Unavailable, UnitError, ValueError, IndexError):
         return False
-    return changed and _all_near(predicted, found)
+    return changed and _allnear(predicted, found)
 
 
-def _all_near(a: Gradients, b: Gradients) -> bool:
-    return len(a) == len(b) and all(map(_near, a, b))
+def _allnear(a: Gradients, b: Gradients) -> bool:
+    return len(a) == len(b) and all(map(near, a, b))
 
 
-def _near(a: Any, b: Any) -> bool:
+def near(a: Any, b: Any) -> bool:
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if a.shape != b.shape:
         return False
@@ -115,7 +119,7 @@ def _repaired(case: Case, dy: Array) -> bool:
     except (NotApplicable, UnitError):
         return False
     truth = [one.middle for one in in_floats(case, dy)]
-    return bool(np.isfinite(found[0]).all()) and _all_near(found, tuple(truth))
+    return bool(np.isfinite(found[0]).all()) and _allnear(found, tuple(truth))
 
 
 def _one_column(call: Call, found: Gradients) -> bool:
@@ -126,7 +130,7 @@ def _one_column(call: Call, found: Gradients) -> bool:
     columns = range(right.shape[-1])
     empty = [i for i in columns if not found[0][..., i].any() and right[..., i].any()]
     rest = [i for i in columns if i not in empty]
-    return len(empty) == 1 and _near(found[0][..., rest], right[..., rest])
+    return len(empty) == 1 and near(found[0][..., rest], right[..., rest])
 
 
 def _constant_slope(call: Call, found: Gradients) -> bool:
@@ -134,7 +138,7 @@ def _constant_slope(call: Call, found: Gradients) -> bool:
         return False
     with np.errstate(all="ignore"):
         slope = found[0] / call.dy
-    return bool(np.isfinite(slope).all()) and _near(slope, np.full_like(slope, slope.flat[0]))
+    return bool(np.isfinite(slope).all()) and near(slope, np.full_like(slope, slope.flat[0]))
 
 
 def _rounded(call: Call, found: Gradients) -> bool:

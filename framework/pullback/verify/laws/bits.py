@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from pullback.verify.cases import Case, Subject
 from pullback.verify.gradients import output_names
 from pullback.verify.mistakes import named
 from pullback.verify.outcome import Failed, Skipped
+
+Shape: TypeAlias = tuple[int, ...]
 
 
 def needs_free_shapes(subject: Subject) -> None:
@@ -48,26 +51,31 @@ def shapes_of(case: Case, gradients: tuple[Any, ...]) -> None:
                 f"d{name} has shape {gradient.shape} and {name} has shape {value.shape}, at "
                 f"{case.label}: a gradient has the shape of its value",
                 input=name,
-                **named(_seen_from(gradient, value, case)),
+                **named(_seen_from(gradient.shape, value.shape, case)),
             )
 
 
-def _seen_from(gradient: Any, value: Any, case: Case) -> str:
-    """The name of the mistake, where the shape alone tells it."""
-    rows = case.inputs[0].shape[0]
-    if gradient.shape == (*value.shape, value.shape[-1]):
+def _seen_from(gradient: Shape, value: Shape, case: Case) -> str:
+    rows, of_loss = case.inputs[0].shape[0], bool(case.target)
+    others = [one.shape for one in case.inputs[1:]]
+    return mistake_of_shape(gradient, value, rows, others, of_loss=of_loss)
+
+
+def mistake_of_shape(
+    gradient: Shape, value: Shape, rows: int, others: Sequence[Shape] = (), *, of_loss: bool = False
+) -> str:
+    """The name of the mistake, where the shape of a gradient alone tells it."""
+    if gradient == (*value, *value[-1:]):
         return "the Jacobian itself"
-    if case.target and value.shape == (rows, 1) and gradient.shape == (rows, rows):
+    if of_loss and value == (rows, 1) and gradient == (rows, rows):
         return "loss in a column"
-    if 1 in value.shape and gradient.shape == tuple(n for n in value.shape if n != 1):
+    if 1 in value and gradient == tuple(n for n in value if n != 1):
         return "axes of length 1 squeezed"
-    if gradient.shape == value.shape[::-1]:
+    if gradient == value[::-1]:
         return "transposed gradient"
-    if value.shape[:1] == (1,) and gradient.shape == (rows, *value.shape[1:]):
+    if value[:1] == (1,) and gradient == (rows, *value[1:]):
         return "not summed over the rows"
-    if any(gradient.shape == other.shape for other in case.inputs[1:]):
-        return "gradients of parameters swapped"
-    return ""
+    return "gradients of parameters swapped" if gradient in others else ""
 
 
 def frozen(array: Any) -> Any:

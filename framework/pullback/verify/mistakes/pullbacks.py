@@ -42,7 +42,9 @@ def _upstream(call: Call) -> Gradients:
 )
 def _log_factor(call: Call) -> Gradients:
     need(call.gradients[0].shape == call.x.shape and len(call.case.inputs) == 1)
-    return (call.x * call.gradients[0],)
+    found = call.x * call.gradients[0]
+    need(call.case.target or (found.shape == call.dy.shape and _near(found, call.dy)))
+    return (found,)
 
 
 @gradients(

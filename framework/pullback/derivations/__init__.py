@@ -1,0 +1,1 @@
+"""A derivation of one's own, stage by stage: which stage is the first wrong one, and why."""
