@@ -38,6 +38,8 @@ def test_other_symbols_are_put_in_their_places():
     assert rewritten("eᶻ / Σ eᶻ", {"z": "z2"}) == "e^z2 / Σ e^z2"
     assert rewritten("max(x, 0) + x_i", {"x": "a1"}) == "max(a1, 0) + a1_i"
     assert rewritten("tanh x", {"t": "u", "x": "z1"}) == "tanh z1"
+    assert rewritten("x σ(βx) dy", {"x": "z1", "y": "a1"}) == "z1 σ(βz1) da1"
+    assert rewritten("dγ γ2", {"γ": "g"}) == "dg γ2"
 
 
 def test_without_a_docstring_forward_names_them():

@@ -17,8 +17,10 @@ from pullback import registry
 
 TRANSPOSED = "ᵀ"
 SUPERSCRIPTS = {"ᶻ": "z", "ˣ": "x", "ʸ": "y"}
-_LETTER = rf"[^\W\d_{TRANSPOSED}²³{''.join(SUPERSCRIPTS)}]"
-_SYMBOL = re.compile(rf"(?<!\w)({_LETTER}(?:{_LETTER}|\d)*)")
+_GREEK = "\u0370-\u03ff"
+_LETTER = rf"[^\W\d_{TRANSPOSED}²³{_GREEK}{''.join(SUPERSCRIPTS)}]"
+# Words of Latin letters; a Greek letter is a symbol of its own, and βx two of them.
+_SYMBOL = re.compile(rf"(?<!{_LETTER})(?<![\d_])(d?[{_GREEK}]\d*|{_LETTER}(?:{_LETTER}|\d)*)")
 _ASIDE = re.compile(r"\. |: | = |,? with |, (?:for|the|which|kept) ")  # it ends an equation
 _LEFT = re.compile(r"(?:^|[,;.]\s+(?:and(?: in general)? )?)(\w+) = ")
 
