@@ -66,8 +66,20 @@ def test_a_wrong_unit_has_no_formula():
     assert prove(Diagonal()).derivation is None
 
 
+def test_a_layer_with_parameters_is_written_by_entries():
+    """Two rows of two features, five outputs: dx through the weight, dW and db over the rows."""
+    assert prove("affine", [2]).text().splitlines() == [
+        "dx_11 = W_11 dy_11 + W_12 dy_12 + W_13 dy_13 + W_14 dy_14 + W_15 dy_15",
+        "dW_11 = x_11 dy_11 + x_21 dy_21",
+        "db_11 = dy_11 + dy_21",
+    ]
+
+
 def test_what_has_no_short_formula_is_left_out():
-    assert derive(subject_of("affine")) is None
+    from test_proofs import zoo
+
+    (attention,) = (one for one in zoo() if one.name == "attention")
+    assert derive(subject_of(attention.load())) is None
 
 
 def test_latex_is_balanced_and_says_the_same():

@@ -18,7 +18,14 @@ from pullback.proving.algebra import Formula, Undecided
 from pullback.proving.branches import branches, cases_of
 from pullback.proving.calculus import exp, slope
 from pullback.proving.expressions import Expression, Factor
-from pullback.proving.patterns import Atoms, evaluated, general, matched, tiers
+from pullback.proving.patterns import (
+    Atoms,
+    evaluated,
+    general,
+    matched,
+    polynomial,
+    tiers,
+)
 from pullback.proving.runs import NoFormula, Run, on_symbols
 from pullback.units import Array
 from pullback.verify.cases import Case, Subject
@@ -46,14 +53,17 @@ class Derivation:
     """The rules of the stages of a row, and the gradients on the way back through them.
 
     ``target`` is what the target of a loss is called, whose ``gradients`` are those for dℓ = 1, the
-    last stage's first; a layer has neither. All of it is proved for each number of ``classes``.
+    last stage's first; a layer has neither. All of it is proved for each number of ``classes``. Of
+    a layer with parameters there are ``entries`` alone: the first of each gradient for two rows of
+    two features, in the entries of its inputs and of dy.
     """
 
     name: str
-    target: str
-    rules: tuple[Rule, ...]
-    gradients: tuple[tuple[str, Expression], ...]
     classes: tuple[int, ...]
+    target: str = ""
+    rules: tuple[Rule, ...] = ()
+    gradients: tuple[tuple[str, Expression], ...] = ()
+    entries: tuple[tuple[str, Expression], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,11 +77,11 @@ class Stage:
 
 
 def derive(subject: Subject, classes: Iterable[int] = ()) -> Derivation | None:
-    """Of a layer without parameters, or a loss; None where no short formula is found."""
+    """Of a layer or a loss; None where no short formula is found."""
     known = tuple(sorted({2, *FOUND_FOR, *classes}))
-    if len(subject.case().inputs) > 1:
-        return None
     try:
+        if len(subject.case().inputs) > 1:
+            return _with_parameters(subject)
         return _layer(subject, known) if subject.kind == "layer" else _loss(subject, known)
     except (ValueError, ZeroDivisionError, NoFormula, Undecided, Failed):
         return None
@@ -81,7 +91,20 @@ def _layer(subject: Subject, classes: Sequence[int]) -> Derivation:
     own = notation_of(subject.unit)
     stage = Stage(subject.unit, own.inputs[0], own.output, own.forward)
     cases = {C: _one_row(subject, C) for C in classes}
-    return Derivation(subject.name, "", (_rule(stage, cases, subject),), (), tuple(classes))
+    return Derivation(subject.name, tuple(classes), rules=(_rule(stage, cases, subject),))
+
+
+def _with_parameters(subject: Subject) -> Derivation:
+    """ValueError where a gradient is no short polynomial."""
+    case = cases_of(subject, 2, 2)[0]
+    run, own = on_symbols(case), notation_of(subject.unit, len(case.inputs))
+    symbols = {f"x{place}": name for place, name in enumerate(own.inputs)}
+    symbols["dy"] = f"d{own.output}"
+    entries = [
+        (name, polynomial(g.flat[0], symbols))
+        for name, g in zip(own.inputs, run.gradients, strict=True)
+    ]
+    return Derivation(subject.name, (2,), entries=tuple(entries))
 
 
 def _loss(subject: Subject, classes: Sequence[int]) -> Derivation:
@@ -98,7 +121,8 @@ def _loss(subject: Subject, classes: Sequence[int]) -> Derivation:
             cases = {C: replace(case, unit=stage.unit, target=()) for C, case in cases.items()}
             rules.append(_rule(stage, cases, subject))
             cases = {C: _after(one, whole[C]) for C, one in cases.items()}
-    return Derivation(subject.name, target, tuple(rules), tuple(gradients[::-1]), tuple(classes))
+    back = tuple(gradients[::-1])
+    return Derivation(subject.name, tuple(classes), target, tuple(rules), back)
 
 
 def _after(stage: Case, whole: Case) -> Case:

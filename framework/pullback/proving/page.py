@@ -9,7 +9,7 @@ from pullback import pages
 from pullback.proving.expressions import MATHML
 from pullback.proving.findings import Findings
 from pullback.proving.proof import Proof, Status
-from pullback.proving.table import MARKS, remarks, sizes
+from pullback.proving.table import MARKS, proved_for, remarks, sizes
 from pullback.proving.written import Equation
 
 STYLES: dict[Status, str] = {"proved": "pass", "refuted": "fail"}
@@ -31,9 +31,8 @@ def fragment(findings: Findings) -> str:
 def _section(findings: Findings) -> str:
     parts = [_proof(one) for one in findings.proofs]
     if findings.derivation is not None:
-        classes = ", ".join(map(str, findings.derivation.classes))
         rows = "\n".join(map(_equation, findings.equations(MATHML)))
-        parts.append(f'<p class="quiet">for C classes, proved for C = {classes}:</p>')
+        parts.append(f'<p class="quiet">{html.escape(proved_for(findings.derivation))}:</p>')
         parts.append(f'<div class="wide"><table class="formulas">\n{rows}\n</table></div>')
     return "\n".join(parts)
 

@@ -8,12 +8,15 @@ that has to be 0 for all variables are those of a linear system. So what is foun
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import TypeAlias
 
 from pullback.proving.algebra import Formula, Product, Rational, plain
 from pullback.proving.expressions import Expression, Factor, Monomial
+
+MOST_TERMS = 8  # of a polynomial that is written out
 
 Atoms: TypeAlias = Mapping[Factor, Formula]
 Basis: TypeAlias = Sequence[tuple[Factor, ...]]
@@ -120,3 +123,33 @@ def _in_classes(factors: tuple[Factor, ...], coefficients: Mapping[int, Rational
         if len(scaled) == 1:
             return Monomial(plain(scaled.pop()), power, factors)
     raise ValueError("coefficients that depend on the number of classes otherwise")
+
+
+def polynomial(formula: Formula, symbols: Mapping[str, str]) -> Expression:
+    """A formula of few terms in the entries of arrays, which these symbols are the names of.
+
+    ValueError where it is none.
+    """
+    if len(formula.terms) > MOST_TERMS:
+        raise ValueError("too many terms")
+    return tuple(
+        Monomial(
+            c * _sign(formula, product), 0, tuple(_entry(formula, symbols, *one) for one in product)
+        )
+        for product, c in formula.terms.items()
+    )
+
+
+def _sign(formula: Formula, product: Product) -> int:
+    """Kernels are positive, and the variables that they stand for need not be."""
+    signs = (formula.algebra.kernels[place].sign ** int(exponent) for place, exponent in product)
+    return math.prod(signs)
+
+
+def _entry(formula: Formula, symbols: Mapping[str, str], place: int, exponent: Rational) -> Factor:
+    kernel = formula.algebra.kernels[place]
+    name, bracket, indices = kernel.name.partition("[")
+    if kernel.kind != "variable" or name not in symbols or not bracket:
+        raise ValueError("it is no polynomial of entries")
+    index = "".join(str(int(one) + 1) for one in indices[:-1].split(","))
+    return Factor(symbols[name], index, exponent)

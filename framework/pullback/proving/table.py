@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pullback.proving.expressions import TEXT
 from pullback.proving.findings import Findings
+from pullback.proving.formula import Derivation
 from pullback.proving.proof import POINTS, Proof, Status, Step
 from pullback.verify.outcome import START, told
 from pullback.verify.table import write
@@ -96,11 +97,17 @@ def remarks(proof: Proof) -> list[str]:
     return found
 
 
+def proved_for(derivation: Derivation) -> str:
+    """What the equations of a derivation are about."""
+    if derivation.entries:
+        return "of two rows, the first entry of each gradient"
+    return f"for C classes, proved for C = {', '.join(map(str, derivation.classes))}"
+
+
 def _show_derivation(findings: Findings, console: Console) -> None:
     derivation = findings.derivation
     assert derivation is not None  # the caller has looked
-    classes = ", ".join(map(str, derivation.classes))
-    write(f"for C classes, proved for C = {classes}:", console, style="dim", first="  ")
+    write(f"{proved_for(derivation)}:", console, style="dim", first="  ")
     lines = [
         (one.sides[0], " = ".join(one.sides[1:]), one.remark) for one in findings.equations(TEXT)
     ]

@@ -32,6 +32,8 @@ class Equation:
 
 def equations(derivation: Derivation, style: Style) -> list[Equation]:
     """For C classes: the local derivatives of the stages, then what comes out on the way back."""
+    if derivation.entries:
+        return [_entry(name, value, style) for name, value in derivation.entries]
     found = [one for rule in derivation.rules for one in _local(rule, style)]
     if not derivation.gradients:
         return [*found, _way_back(derivation.rules[0], style)]
@@ -59,14 +61,18 @@ def explicit(derivation: Derivation, classes: int, style: Style) -> Equation | N
         name, gradient = derivation.gradients[-1]
         row = [cell(gradient, {"i": one}) for one in places]
         return Equation((style.symbol(f"d{name}", ""), style.matrix([row])), f"1 × {classes}")
-    rule = derivation.rules[0]
-    if not rule.other:
+    rule = derivation.rules[0] if derivation.rules else None
+    if rule is None or not rule.other:
         return None
     rows = [
         [cell(rule.same[0] if i == j else rule.other, {"i": i, "j": j}) for i in places]
         for j in places
     ]
     return Equation((style.symbol("J", ""), style.matrix(rows)), f"{classes} × {classes}")
+
+
+def _entry(name: str, value: Expression, style: Style) -> Equation:
+    return Equation((style.symbol(f"d{name}", "11"), style.expression(value)))
 
 
 def _local(rule: Rule, style: Style) -> Iterator[Equation]:
