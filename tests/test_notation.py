@@ -59,3 +59,5 @@ def test_without_a_docstring_forward_names_them():
 def test_equations_end_where_a_remark_begins():
     text = "y = a b, with b in 0 … 1, and z = f(x, 1), for x > 0. More"
     assert equations(text) == {"y": "a b", "z": "f(x, 1)"}
+    assert equations("y_i = 2 x_i; dz_most = 3") == {"y": "2 x_i", "dz": ""}
+    assert equations("dz_most = 3") == {"dz": ""}

@@ -58,7 +58,9 @@ def equations(text: str) -> dict[str, str]:
     parts = list(_LEFT.finditer(text))
     for part, following in zip(parts, [*parts[1:], None], strict=False):
         right = text[part.end() : following.start() if following else None]
-        found.setdefault(part[1].split("_")[0], _ASIDE.split(right)[0].rstrip(" ,;."))
+        left, _, index = part[1].partition("_")
+        told = _ASIDE.split(right)[0].rstrip(" ,;.")
+        found.setdefault(left, told if len(index) < 2 else "")  # z_most is not all of z
     return found
 
 
