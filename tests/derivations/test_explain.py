@@ -113,6 +113,31 @@ def dx(x, w, ds):
     assert (verdicts.first.name, verdicts.first.mistake) == ("ds", "factor 2 missing")
 
 
+@pytest.mark.parametrize(("factor", "right"), [("2", True), ("1", False), ("2.000001", False)])
+def test_large_values_are_judged_in_floats(tmp_path, factor, right):
+    text = f"""
+import numpy as np
+
+def given(rng):
+    return {{"x": rng.normal(size=(4, 300)), "w": rng.normal(size=(300, 2)) / 17}}
+
+def y(x, w):
+    return np.tanh(x @ w)
+
+def L(y, N):
+    return (y * y).sum() / N
+
+def dy(y, N):
+    return {factor} * y / N
+
+def dw(x, y, dy):
+    return x.T @ (dy * (1 - y * y))
+"""
+    verdicts = judged(tmp_path, text)
+    assert bool(verdicts) == right
+    assert verdicts.stages[1].status == "right"
+
+
 def test_what_is_left_out_of_a_form_is_to_do(tmp_path):
     verdicts = judged(tmp_path, written("founding", {"db1(dz1)": None}))
     assert (verdicts.first.name, verdicts.first.status) == ("db1", "to do")

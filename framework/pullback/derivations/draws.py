@@ -20,11 +20,12 @@ from pullback.units import Array
 from pullback.verify.cases import Case
 from pullback.verify.exact import EXACT, Number, low
 from pullback.verify.functions import mp
-from pullback.verify.oracles import Derivative, derivative
+from pullback.verify.oracles import Derivative, derivative, in_floats
 from pullback.verify.scalars import Numbers, each
 
 SIZES = ((2, 5, 4), (4, 3, 2), (3, 4, 5))  # of what given takes beside N
 ROWS = (3, 5, 2)
+MOST_NUMBERS = 200  # in one value, for which there are 110 digits
 KNOWN_TO = low.mpf(10) ** -40  # the right gradients, relative, with room
 
 
@@ -40,9 +41,19 @@ class Draw:
     def rows(self) -> int:
         return int(self.values["N"])
 
+    @property
+    def large(self) -> bool:
+        """Whether 110 digits would take too long: then floats have to do."""
+        return max(np.size(one) for one in self.values.values()) > MOST_NUMBERS
+
     @functools.cached_property
     def exact(self) -> Draw | None:
-        """The same given values, and what follows from them exactly; None where it does not run."""
+        """The same given values, and what follows from them exactly.
+
+        None where the code does not run on exact numbers, or there are too many of them.
+        """
+        if self.large:
+            return None
         given = {name: self.values[name] for name in self.values if name not in self.model.forward}
         values = {
             name: EXACT.array(one) if np.asarray(one).dtype.kind == "f" else one
@@ -77,7 +88,8 @@ class Draw:
     def right(self, name: str) -> Derivative:
         """The gradient of L, by an oracle."""
         if name not in self._known:
-            self._known[name] = derivative(Whole(self, name).case, np.ones(1))[0]
+            oracle = in_floats if self.large else derivative
+            self._known[name] = oracle(Whole(self, name).case, np.ones(1))[0]
         return self._known[name]
 
     def arriving(self, name: str, like: Any) -> Any:
