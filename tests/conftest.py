@@ -13,9 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pullback import Data, Split, from_arrays
+from pullback import Data, Split, from_arrays, registry
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first, so that no worker is left alone with it."""
+    items.sort(key=lambda item: item.path.name != "test_kills.py")
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is known to it alone."""
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
 
 
 @pytest.fixture

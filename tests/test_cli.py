@@ -42,7 +42,6 @@ def call(tmp_path, monkeypatch, capsys):
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
 
     def run(*words):
         try:

@@ -563,7 +563,10 @@ def test_every_shipped_unit_is_announced():
         for cls in vars(module).values()
         if registry.kind_of(cls) and cls.__module__ == module.__name__
     }
-    assert {one.__name__ for one in written} == {one.__name__ for one in announced}
+    units = [cls() for cls in announced if hasattr(cls, "stages")]
+    stages = {type(one) for unit in units for one in unit.stages.values()}
+    assert announced <= written
+    assert written - announced <= stages  # what a loss is made of need not have a name of its own
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)

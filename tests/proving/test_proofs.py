@@ -1,5 +1,6 @@
 """Proofs of units: all that ship and strangers', in every branch; and wrong ones, which fall."""
 
+import os
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,7 +58,12 @@ def different(kind, wrong, right):
     return False
 
 
-@pytest.mark.parametrize(("kind", "name"), UNITS)
+# Of units that may be wrong in different ways; with PULLBACK_LONG in the environment, of all.
+PLANTED = ("affine", "softmax", "tanh", "relu", "log", "cross_entropy_vjp", "nll", "mse")
+CHOSEN = [one for one in UNITS if one[1] in PLANTED or "PULLBACK_LONG" in os.environ]
+
+
+@pytest.mark.parametrize(("kind", "name"), CHOSEN)
 def test_planted_mistakes_are_refuted(kind, name):
     """Each that changes a gradient has a counter-example; no other is called refuted by chance."""
     subject, refuted = subject_of(name, kind), 0

@@ -200,7 +200,7 @@ def test_the_rows_of_an_affine_jacobian_are_the_columns_of_its_weight():
 def test_a_loss_is_opened_too_and_a_wrong_backward_shows():
     local = opened(founding(), "l")
     assert local.jacobian.shape == (1, 2)
-    stages = {**STAGES, "a1": "off"}
+    stages = {**STAGES, "z1": {"name": "affine", "width": 3}, "a1": "off"}
     register(Off)
     wrong = opened(founding(stages=stages), "z1")
     assert abs(wrong.by_backward - wrong.jacobian).max() > 0.1

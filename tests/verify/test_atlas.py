@@ -44,7 +44,6 @@ def frame():
 @pytest.fixture
 def units(monkeypatch):
     """Register losses for one test, by name."""
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
 
     def register(**losses):
         for name, cls in losses.items():

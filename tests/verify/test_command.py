@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pullback import cli, registry
+from pullback import cli
 from pullback.verify import checks, command
 from pullback.verify.laws import CHECKS
 from pullback.verify.outcome import START, STATUSES, Report, Result
@@ -31,7 +31,6 @@ README = Path(__file__).parents[2] / "README.md"
 def call(tmp_path, monkeypatch, capsys):
     """Run ``pullback check`` in this process, in an empty directory: (status, out, err)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
 
     def run(*words, columns=80):
         monkeypatch.setenv("COLUMNS", str(columns))

@@ -131,7 +131,6 @@ def planted(monkeypatch, tmp_path):
     """Two mistakes of a layer and no more, so that a matrix takes no time; nothing is left."""
     few = [one for one in MISTAKES["layer"] if one.name in ("sign", "input written to")]
     monkeypatch.setitem(MISTAKES, "layer", few)
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(mutants_view.os, "cpu_count", lambda: 1)
 

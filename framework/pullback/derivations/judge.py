@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,25 +32,40 @@ def explain(path: Path | str, seed: int | None = None) -> Verdicts:
     those of its form.
     """
     found, seed = source.load(Path(path)), SEED if seed is None else seed
-    wanted: set[str] = set()
+    points, wanted = _points(found, seed), set[str]()
     if found.form:
         model = source.solution(found.form)
-        found = replace(found, given=model.given)
-        _same_forward(found, model, seed)
         wanted = {one.name for one in model.backward.values() if one.of not in model.forward}
-    points = list(draws(found, seed))
     stages = [_judged(stage, points) for stage in found.backward.values()]
     stages += [_missing(name) for name in sorted(wanted - set(found.backward))]
     return Verdicts(str(path), found.form, (seed,), tuple(stages))
 
 
-def _same_forward(found: Derivation, model: Derivation, seed: int) -> None:
+def _points(found: Derivation, seed: int) -> Sequence[Draw]:
+    """Where it is judged: a form at what its own solution is given, whose forward it has."""
+    if not found.form:
+        return list(draws(found, seed))
+    model = source.solution(found.form)
+    right = _points_of_form(found.form, seed)
+    if found.text_forward == model.text_forward:
+        return right  # with the right gradients that are known of it
+    mine = list(draws(replace(found, given=model.given), seed))
+    for one, other in zip(mine, right, strict=True):
+        _same_forward(found, one, other)
+    return mine
+
+
+@functools.cache
+def _points_of_form(form: str, seed: int) -> Sequence[Draw]:
+    return list(draws(source.solution(form), seed))
+
+
+def _same_forward(found: Derivation, mine: Draw, right: Draw) -> None:
     """The forward stages of a form are given: a change of them is told before anything else."""
-    for mine, right in zip(draws(found, seed), draws(model, seed), strict=True):
-        for name, stage in found.forward.items():
-            if name in right.values and not _same(mine.values[name], right.values[name]):
-                told = f"line {stage.line}: {name} is not what the form '{found.form}' computes"
-                raise ConfigError(told, str(found.path))
+    for name, stage in found.forward.items():
+        if name in right.values and not _same(mine.values[name], right.values[name]):
+            told = f"line {stage.line}: {name} is not what the form '{found.form}' computes"
+            raise ConfigError(told, str(found.path))
 
 
 def _same(a: Array, b: Array) -> bool:
@@ -62,7 +78,9 @@ def _missing(name: str) -> Judged:
 
 def _judged(stage: Stage, points: Sequence[Draw]) -> Judged:
     """Right at every point; or what is wrong at the first where it is not."""
-    judged = Judged(stage.name, stage.line, "right", solution=_solution(stage, points[0].model))
+    judged = Judged(
+        stage.name, stage.line, "right", solution=_solution(stage, points[0].model.form)
+    )
     for point in points:
         try:
             found = called(stage, point, {}, point.values[stage.of])
@@ -135,8 +153,8 @@ def _shape(shape: tuple[int, ...]) -> str:
     return " × ".join(map(str, shape)) or "one number"
 
 
-def _solution(stage: Stage, model: Derivation) -> str:
+def _solution(stage: Stage, form: str) -> str:
     """The right stage of the form; nothing of a derivation of one's own."""
-    if not model.form or stage.name not in source.solution(model.form).backward:
+    if not form or stage.name not in source.solution(form).backward:
         return ""
-    return source.solution(model.form).text_of(stage.name)
+    return source.solution(form).text_of(stage.name)

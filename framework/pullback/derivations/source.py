@@ -50,6 +50,11 @@ class Derivation:
     forward: Mapping[str, Stage]
     backward: Mapping[str, Stage]
 
+    @functools.cached_property
+    def text_forward(self) -> str:
+        """The source of all that is forward."""
+        return "\n".join(inspect.getsource(one.function) for one in self.forward.values())
+
     def text_of(self, stage: str) -> str:
         """The source of a function."""
         return inspect.getsource(self.backward[stage].function).rstrip()
