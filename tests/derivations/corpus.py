@@ -24,7 +24,7 @@ WRONG = [
         "the Jacobian itself",
     ),
     ("founding", {"dz2(ŷ, t)": "ŷ - t"}, "dz2", "mean missing"),
-    ("founding", {"dl(t, PL)": "t * 1.0"}, "dl", ""),
+    ("founding", {"dl(t, PL)": "t * 1.0"}, "dl", "upstream gradient dropped"),
     # signs and means
     ("founding", {"dPL(PL, N)": "np.full_like(PL, 1 / N)"}, "dPL", "sign"),
     ("founding", {"dPL(PL, N)": "-np.ones_like(PL)"}, "dPL", "mean missing"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pullback.derivations.verdict import Judged, Status, Verdicts
-from pullback.verify.table import write
+from pullback.verify.table import NO_BREAK, write
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +20,7 @@ def show(verdicts: Verdicts, console: Console, *, solution: bool = False) -> Non
 
     line = Text()
     for one in verdicts.stages:
-        line.append(f"{MARKS[one.status]} {one.name}   ", STYLES[one.status])
+        line.append(f"{MARKS[one.status]}{NO_BREAK}{one.name}   ", STYLES[one.status])
     console.print(line)
     first = verdicts.first
     if first is None:

@@ -11,12 +11,11 @@ from pullback.proving.findings import Findings
 from pullback.proving.formula import Derivation
 from pullback.proving.proof import POINTS, Proof, Status, Step
 from pullback.verify.outcome import START, told
-from pullback.verify.table import write
+from pullback.verify.table import NO_BREAK, write
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-NO_BREAK = "\N{NO-BREAK SPACE}"
 FEW = 4  # units of which the formulas are shown
 MARKS: dict[Status, str] = {
     "proved": "✓",

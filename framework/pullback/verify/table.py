@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+NO_BREAK = "\N{NO-BREAK SPACE}"  # between what is not to be wrapped
 FEW = 3  # units of which each check is shown; of more, a row each
 MARKS: dict[Status, str] = {"pass": "✓", "fail": "✗", "skip": "–", "inconclusive": "?"}
 STYLES: dict[Status, str] = {
