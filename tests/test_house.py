@@ -14,7 +14,7 @@ FRAMEWORK = ROOT / "framework" / "pullback"
 
 # A module may import from the lines above its own; a folder stands for all that is in it.
 FLOORS = [
-    ["errors", "units"],
+    ["errors", "sourcefile", "units"],
     ["registry", "checkpoint", "data", "refusals"],
     ["options"],
     ["net", "listing", "notation", "pages"],
@@ -46,7 +46,7 @@ HEAVY = {
 CORE = {"errors", "units", "registry", "checkpoint", "data", "options", "net", "divergence"}
 CORE |= {"facts", "refusals", "evaluation", "meter", "state", "training", "job", "run", "tracking"}
 CORE |= {"cli", "listing", "verify", "testing", "notation", "pages", "proving", "tracing"}
-CORE |= {"derivations"}
+CORE |= {"derivations", "sourcefile"}
 
 
 def modules() -> dict[str, Path]:

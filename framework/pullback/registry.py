@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import re
 import sys
@@ -22,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, overload
 
+from pullback import sourcefile
 from pullback.errors import RegistryError, nearest
 from pullback.units import KINDS
 
@@ -238,21 +238,14 @@ def _import_file(path: Path) -> ModuleType:
     name = f"pullback_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None  # a .py file always has a spec, and a loader
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        return sourcefile.load(path, name)
     except Exception as error:
-        del sys.modules[name]
         told = error.msg if isinstance(error, SyntaxError) else error
         raise RegistryError(
             f"the plugin '{path.name}' cannot be imported: {type(error).__name__}: {told}"
             f"{_line(error, path)}"
         ) from error
-    return module
 
 
 def _file_of(cls: type) -> str:

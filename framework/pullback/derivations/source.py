@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
-import importlib.util
 import inspect
-import sys
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback import sourcefile
 from pullback.errors import ConfigError, nearest
 
 FORMS = Path(__file__).parent / "forms"
@@ -130,18 +129,12 @@ def drawn(
 def _module(path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(f"pullback_derivation_{path.stem}", path)
-    assert spec is not None  # a .py file always has a spec, and a loader
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
+        return sourcefile.load(path, f"pullback_derivation_{path.stem}")
     except SyntaxError as error:
         raise ConfigError(f"line {error.lineno}: {error.msg}", str(path)) from error
     except Exception as error:
         raise ConfigError(f"{type(error).__name__}: {error}", str(path)) from error
-    return module
 
 
 def _stages(functions: Mapping[str, Any], given: set[str], path: Path) -> dict[str, Stage]:
