@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from pullback import registry
-from pullback.job import Config, Job
+from pullback.job import CONDUCT, Config, Job
 from pullback.tracking.environment import environment
 from pullback.tracking.journal import milliseconds
 
@@ -45,7 +45,7 @@ def now() -> str:
 
 def _options(config: Config) -> dict[str, Any]:
     """Every option that can change the result, by its dotted key."""
-    return flatten({k: v for k, v in config.items() if k not in ("tracking", "plugins")})
+    return flatten({k: v for k, v in config.items() if k not in ("plugins", *CONDUCT)})
 
 
 def _data(job: Job) -> dict[str, Any]:

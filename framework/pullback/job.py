@@ -23,7 +23,9 @@ Config = Mapping[str, Any]
 
 _UNITS = ("net", "loss", "optimizer", "schedule", "dataset")
 _SETTINGS = ("seed", "dtype", "reference", "threads", "standardise", "plugins")
-KEYS = frozenset((*_UNITS, *_SETTINGS, "training", "split", "tracking"))
+# How runs are shown and conducted, which no result depends on.
+CONDUCT = ("tracking", "workers", "retries", "fail_fast")
+KEYS = frozenset((*_UNITS, *_SETTINGS, "training", "split", *CONDUCT))
 
 T = TypeVar("T")
 
@@ -102,7 +104,9 @@ def build_job(config: Config) -> Job:
     reference = attempt(lambda: _reference(config, loss))
     attempt(lambda: _seed(config["seed"]))
     attempt(lambda: _dtype(config["dtype"]))
-    attempt(lambda: _threads(config["threads"]))
+    attempt(lambda: _threads(config["threads"], "threads"))
+    attempt(lambda: _threads(config.get("workers", "auto"), "workers"))
+    attempt(lambda: _retries(config.get("retries", 0)))
     drawn = not any(problem.startswith(("seed:", "dtype:")) for problem in problems)
     data = attempt(lambda: _data(config)) if drawn else None
     net = attempt(lambda: _net(config, data))
@@ -146,9 +150,14 @@ def _dtype(name: str) -> None:
         raise ConfigError(f"must be float32 or float64, not {name}", "dtype")
 
 
-def _threads(number: int | str) -> None:
+def _threads(number: int | str, what: str) -> None:
     if number != "auto" and not (isinstance(number, int) and number > 0):
-        raise ConfigError(f"must be auto or a number of threads, not {number!r}", "threads")
+        raise ConfigError(f"must be auto or a number of {what}, not {number!r}", what)
+
+
+def _retries(number: int) -> None:
+    if number < 0:
+        raise ConfigError(f"must not be negative, and it is {number}", "retries")
 
 
 def _reference(config: Config, loss: Loss | None) -> Loss | None:
@@ -164,6 +173,7 @@ def _reference(config: Config, loss: Loss | None) -> Loss | None:
 
 
 _loaded: dict[str, Data] = {}
+_KEPT = 16  # a sweep over a thousand seeds has as many data sets
 
 
 def _data(config: Config) -> Data:
@@ -174,6 +184,8 @@ def _data(config: Config) -> Data:
         default=str,
     )
     if key not in _loaded:
+        while len(_loaded) >= _KEPT:
+            del _loaded[next(iter(_loaded))]
         dataset = build("dataset", config["dataset"], "dataset")
         try:
             _loaded[key] = prepare(

@@ -52,6 +52,9 @@ def root_schema() -> Any:
         ("split", schema(Split), dataclasses.field(default_factory=schema(Split))),
         ("tracking", Tracking, dataclasses.field(default_factory=Tracking)),
         ("plugins", list[str], dataclasses.field(default_factory=list)),
+        ("workers", int | str, "auto"),
+        ("retries", int, 0),
+        ("fail_fast", bool, False),
         ("net", Any, dataclasses.field(default_factory=dict)),
         *((group, Any, dataclasses.field(default_factory=dict)) for group in GROUPS),
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pullback import registry
 from pullback.app import config
-from pullback.app.preflight import parse
+from pullback.app.composition import parse
 from pullback.job import plugin_references
 
 

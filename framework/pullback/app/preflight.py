@@ -3,33 +3,53 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from hydra import compose, initialize
+from hydra import initialize
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pullback.app.composition import Composer, Config, parse, quoted
 from pullback.app.explained import explained
 from pullback.errors import ConfigError, PullbackError
+from pullback.identity import identity
 from pullback.job import JobError, build_job
 from pullback.refusals import refuse_calls
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What will run: the config that all jobs share, and each job's overrides."""
+class Planned:
+    """One job of a plan: its overrides, its resolved config, and what determines its result."""
 
-    shared: Mapping[str, Any]
+    overrides: list[str]
+    config: Config
+    identity: str
+    steps: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will run: the config that all jobs share, Hydra's part of it, and the jobs."""
+
+    shared: Config
     hydra: DictConfig
-    jobs: list[list[str]]
+    jobs: list[Planned]
     swept: list[str]
     multirun: bool
+
+    @property
+    def ours(self) -> bool:
+        """Whether the sweep is Pullback's to conduct: nothing that only Hydra does is asked for."""
+        hydra = self.hydra
+        basic = ".BasicSweeper" in hydra.sweeper._target_ and ".Basic" in hydra.launcher._target_
+        subdir = OmegaConf.to_container(hydra.sweep, resolve=False)["subdir"]  # type: ignore[index,call-overload]
+        others = hydra.callbacks or hydra.job.chdir or hydra.job.env_set
+        return bool(basic and subdir == "${hydra.job.num}" and not others)
 
 
 def plan(overrides: list[str], config_name: str, config_dir: str | None, multirun: bool) -> Plan:
@@ -39,21 +59,21 @@ def plan(overrides: list[str], config_name: str, config_dir: str | None, multiru
     parsed = parse(overrides)
     fixed = [_text(one) for one in parsed if not one.is_sweep_override()]
     with initialize(config_path=None, version_base="1.3"):
-        shared, hydra = _compose(config_name, fixed)
+        composer = Composer(config_name, fixed)
+        shared, hydra = composer.whole(fixed)
         multirun = multirun or str(hydra.get("mode")) == "RunMode.MULTIRUN"
-        refuse_calls(hydra)
         swept = [one.get_key_element() for one in parsed if one.is_sweep_override()]
         if swept and not multirun:
             raise ConfigError("several values are a sweep: add -m", swept[0])
         jobs = _jobs(parsed, hydra) if multirun else [overrides]
-        _check(jobs, config_name)
-    return Plan(shared, hydra, jobs, swept, multirun)
+        return Plan(shared, hydra, _built(jobs, composer), swept, multirun)
 
 
 def look(overrides: list[str], config_name: str, config_dir: str | None) -> None:
     """Compose once, for what shows a config and runs nothing: a mistake is told as for a run."""
+    overrides = _taken(overrides, config_dir)
     with initialize(config_path=None, version_base="1.3"):
-        refuse_calls(_compose(config_name, _taken(overrides, config_dir))[1])
+        Composer(config_name, overrides).whole(overrides)
 
 
 def _taken(overrides: list[str], config_dir: str | None) -> list[str]:
@@ -84,13 +104,15 @@ def _text(override: Override) -> str:
     return override.input_line or ""
 
 
-def _check(jobs: list[list[str]], config_name: str) -> None:
+def _built(jobs: Sequence[list[str]], composer: Composer) -> list[Planned]:
+    """Each job, composed and built; what is wrong with any of them in one error."""
+    planned: list[Planned] = []
     told: dict[str, list[int]] = {}
     for number, overrides in enumerate(jobs):
         try:
-            shared, hydra = _compose(config_name, overrides)
-            refuse_calls(hydra)
-            build_job(shared)
+            config = composer.job(overrides)
+            job = build_job(config)
+            planned.append(Planned(overrides, config, identity(job), job.steps))
         except JobError as error:
             for problem in error.problems:
                 told.setdefault(problem, []).append(number)
@@ -99,50 +121,13 @@ def _check(jobs: list[list[str]], config_name: str) -> None:
     if told:
         lines = [f"{problem}{_of(numbers, jobs)}" for problem, numbers in told.items()]
         raise PullbackError("\n".join(lines))
+    return planned
 
 
-def _of(numbers: list[int], jobs: list[list[str]]) -> str:
+def _of(numbers: list[int], jobs: Sequence[list[str]]) -> str:
     if len(jobs) == 1:
         return ""
     if len(numbers) == len(jobs):
         return f"  (all {len(jobs)} jobs)"
     first = " ".join(one for one in jobs[numbers[0]] if not one.startswith("hydra."))
     return f"  ({len(numbers)} of {len(jobs)} jobs, first #{numbers[0]}: {first})"
-
-
-def parse(overrides: list[str]) -> list[Override]:
-    """Overrides by Hydra's grammar."""
-    try:
-        return OverridesParser.create().parse_overrides(overrides)
-    except HydraException as error:
-        raise ConfigError(
-            f"cannot be read as key=value: {str(error).splitlines()[0]}", "command line"
-        ) from error
-
-
-def _compose(name: str, overrides: list[str]) -> tuple[Mapping[str, Any], DictConfig]:
-    """The resolved config and Hydra's own part of it."""
-    try:
-        config = compose(name, overrides=overrides, return_hydra_config=True)
-        hydra = config.hydra
-        OmegaConf.set_struct(config, False)
-        del config["hydra"]
-        shared = OmegaConf.to_container(config, resolve=True)
-        for key in ("mode", "run.dir", "sweep.dir"):  # what is read of it later has to resolve
-            OmegaConf.select(hydra, key)
-    except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
-        raise explained(error) from error
-    except Exception as error:
-        mark = getattr(error, "problem_mark", None)  # of PyYAML, which is OmegaConf's to import
-        if mark is None:  # a value of a kind that Hydra did not think of
-            told = f"Hydra cannot compose this ({type(error).__name__}: {error})".splitlines()[0]
-            raise ConfigError(told, " ".join(overrides)) from error
-        where = f"{mark.name}, line {mark.line + 1}"
-        raise ConfigError(f"this is not YAML: {getattr(error, 'problem', '')}", where) from error
-    return cast("Mapping[str, Any]", shared), hydra
-
-
-def quoted(text: str) -> str:
-    """A string as Hydra's grammar takes it, whatever is in it."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pullback.app import plugins
-from pullback.app.preflight import parse, plan
+from pullback.app.composition import parse
+from pullback.app.preflight import plan
 from pullback.errors import ConfigError, writing
 from pullback.job import Job, build_job
 

@@ -18,7 +18,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from pullback.app import plugins, report
-from pullback.app.preflight import Plan, look, plan, quoted
+from pullback.app.composition import quoted
+from pullback.app.preflight import Plan, look, plan
 from pullback.app.progress import Screen
 from pullback.errors import ConfigError
 from pullback.job import build_job
@@ -107,7 +108,7 @@ def _sweep(argv: list[str], planned: Plan) -> int:
 def _begin_sweep(directory: Path, planned: Plan, view: View | None) -> dict[str, Any]:
     """The sweep's own entry and its parent run: one process opens the database, before the jobs."""
     directory.mkdir(parents=True, exist_ok=True)
-    fixed = [text for text in planned.jobs[0] if text.split("=")[0] not in planned.swept]
+    fixed = [text for text in planned.jobs[0].overrides if text.split("=")[0] not in planned.swept]
     name = "sweep of " + ", ".join(planned.swept or ["one"])
     facts: dict[str, Any] = {
         "id": uuid.uuid4().hex,
