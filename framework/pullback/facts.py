@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from pullback import registry
+from pullback.identity import identity
 from pullback.job import CONDUCT, Config, Job
 from pullback.tracking.environment import environment
 from pullback.tracking.journal import milliseconds
 
 
-def facts_of(job: Job, overrides: list[str], sweep_run: str | None) -> dict[str, Any]:
-    """The entry of a run, as JSON values; ``sweep_run`` is MLflow's id of the parent."""
+def facts_of(job: Job, overrides: list[str]) -> dict[str, Any]:
+    """The entry of a run, as JSON values."""
     return {
         "id": uuid.uuid4().hex,
         "name": name_of(job, overrides),
@@ -25,9 +26,10 @@ def facts_of(job: Job, overrides: list[str], sweep_run: str | None) -> dict[str,
         "providers": _providers(job.config),
         "environment": environment(),
         "data": _data(job),
+        "steps": job.steps,
         "parameters": int(job.net.theta.size),
         "tracking": dict(job.config["tracking"]),
-        "sweep_run": sweep_run,
+        "identity": identity(job),
     }
 
 

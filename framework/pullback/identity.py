@@ -49,8 +49,8 @@ def _config(config: Config) -> dict[str, Any]:
 
 def _classes(job: Job) -> list[type]:
     """The classes of all units, those that are another's option among them; each once."""
-    units = [stage.layer for stage in job.net.stages]
-    units += [job.loss, job.optimizer, job.schedule, job.reference]
+    layers = [stage.layer for stage in job.net.stages]
+    units = [*layers, job.loss, job.optimizer, job.schedule, job.reference]
     found = {type(unit): None for one in units for unit in _nested(one)}
     return sorted(found, key=_name)
 

@@ -1,4 +1,4 @@
-"""One run: a job, its directory, its journal, and the tracker that may show it."""
+"""One run: a job, its directory and its journal."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from pullback.facts import facts_of, name_of, now
 from pullback.job import Config, Job
 from pullback.state import LAST
 from pullback.tracking.journal import Journal, Status, read_end, read_metrics, read_run
-from pullback.tracking.mlflow_view import View
-from pullback.tracking.tracker import Tracker
 from pullback.training import Observer, Result
 
 # Below this many multiplications a step, a second BLAS thread costs more than it brings.
@@ -27,15 +25,14 @@ _WORTH_A_THREAD = 20_000_000
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended, where its evidence lies, and what could not be done for its tracker."""
+    """How a run ended, where its evidence lies, and what could not be kept of it."""
 
     name: str
     status: Status
     directory: Path
     metrics: Metrics
     message: str
-    problems: list[str]
-    view: View | None
+    problem: str
 
 
 def execute(
@@ -43,41 +40,37 @@ def execute(
     directory: Path,
     *,
     overrides: list[str],
-    sweep_run: str | None = None,
     observe: Observer | None = None,
     resume: bool = False,
 ) -> Outcome:
     """Run a job in a directory, whatever happens to it: the outcome says what did.
 
-    ``overrides`` are what its name is made of; ``sweep_run`` is MLflow's id of the parent run.
+    ``overrides`` are what its name is made of. With ``resume`` it goes on from the run's last
+    checkpoint, or begins where there is none.
     """
-    journal, tracker = Journal(directory), Tracker(job.config["tracking"], directory)
+    journal = Journal(directory)
     with _threads(job):
         if resume:
             _refuse_other(job, directory)
             resume = (step := _checkpoint_step(directory)) > 0
             journal.reopen(step)
         else:
-            journal.begin(facts_of(job, overrides, sweep_run), _yaml(job.config))
+            journal.begin(facts_of(job, overrides), _yaml(job.config))
         started = time.monotonic()
-        status, message, result = _train(job, journal, tracker, observe, resume)
+        status, message, result = _train(job, journal, observe, resume)
+        seconds = time.monotonic() - started
         metrics = {} if result is None else result.metrics
+        problem = "" if result is None else _keep(job, result, directory)
         facts = {
             "ended": now(),
             "time": journal.time,
-            "seconds": time.monotonic() - started,
+            "seconds": seconds,
             "steps": journal.step,
             "metrics": metrics,
             "message": message,
         }
         journal.end(status, facts)
-        problem = "" if result is None else _keep(job, result, directory)
-    tracker.publish()
-    if status == "interrupted":
-        raise KeyboardInterrupt(f"go on with: pullback resume {directory}")
-    problems = [one for one in (problem, tracker.problem) if one]
-    name = name_of(job, overrides)
-    return Outcome(name, status, directory, metrics, message, problems, tracker.view)
+    return Outcome(name_of(job, overrides), status, directory, metrics, message, problem)
 
 
 def _refuse_other(job: Job, directory: Path) -> None:
@@ -94,11 +87,10 @@ def _refuse_other(job: Job, directory: Path) -> None:
 
 
 def _train(
-    job: Job, journal: Journal, tracker: Tracker, observe: Observer | None, resume: bool
+    job: Job, journal: Journal, observe: Observer | None, resume: bool
 ) -> tuple[Status, str, Result | None]:
     def everyone(step: int, metrics: Metrics) -> None:
         journal.observe(step, metrics)
-        tracker.perhaps_publish()
         if observe is not None:
             observe(step, metrics)
 

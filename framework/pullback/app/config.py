@@ -140,8 +140,10 @@ class PullbackSearchPath(SearchPathPlugin):
         search_path.append("registry", f"registry://{';'.join(self.plugins)}")
 
 
-def install(plugins: list[str]) -> None:
-    """Make Hydra know the registry and the shipped configs; called once, before it composes."""
+def install(plugins: list[str], sweep: str) -> None:
+    """Make Hydra know the registry, the shipped configs, and ``${sweep_name:}``, the name of the
+    directory of a sweep; called once, before it composes."""
+    OmegaConf.register_new_resolver("sweep_name", lambda: sweep, replace=True)
     PullbackSearchPath.plugins = tuple(plugins)
     for plugin in (RegistrySource, PullbackSearchPath):
         Plugins.instance().register(plugin)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hydra import initialize
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -19,7 +18,6 @@ from pullback.app.explained import explained
 from pullback.errors import ConfigError, PullbackError
 from pullback.identity import identity
 from pullback.job import JobError, build_job
-from pullback.refusals import refuse_calls
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ _SECONDS_BETWEEN_UPDATES = 0.1  # drawing more often would cost more than a step
 class Screen:
     """A live bar on a terminal, plain lines elsewhere. ``observe`` is a training observer."""
 
-    def __init__(self, runs: int) -> None:
+    def __init__(self, runs: int, done: int = 0) -> None:
         self.console = Console(stderr=True)
-        self.runs, self.done = runs, 0
+        self.runs, self.done = runs, done
         self._updated = 0.0
         self._bars = Progress(
             TextColumn("{task.description}"),
@@ -29,7 +29,9 @@ class Screen:
             console=self.console,
             transient=True,
         )
-        self._all = self._bars.add_task("runs", total=runs, loss="", visible=runs > 1)
+        self._all = self._bars.add_task(
+            "runs", total=runs, completed=done, loss="", visible=runs > 1
+        )
         self._one = self._bars.add_task("steps", total=None, loss="", visible=False)
 
     def __enter__(self) -> Screen:

@@ -1,34 +1,76 @@
-"""What is printed when a run or a sweep is over, and what a sweep's parent run is given."""
+"""What is printed when a run or a sweep is over, and the files that its comparison is kept in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from pullback.facts import now
 from pullback.run import Outcome
-from pullback.tracking.mlflow_view import View
+from pullback.sweep.conduct import Ending
+from pullback.sweep.manifest import Entry
+from pullback.tracking.journal import COMPLETE, END, milliseconds, write_whole
+from pullback.tracking.tracker import Tracker
 
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
+_LISTED = 20
 
 
 def warn(text: str) -> None:
     _err.print(f"warning: {text}", style="yellow", soft_wrap=True, markup=False)
 
 
-def warn_of(problems: list[str]) -> None:
-    for problem in problems:
+def warn_of(problems: Sequence[str]) -> None:
+    for problem in filter(None, problems):
         warn(problem)
+
+
+def warn_of_tracker(
+    problems: Mapping[str, str], directory: Path, tracking: Mapping[str, Any]
+) -> None:
+    warn_of([_of_tracker(problems, directory, tracking)])
+
+
+def _of_tracker(problems: Mapping[str, str], directory: Path, tracking: Mapping[str, Any]) -> str:
+    """One sentence for all that MLflow does not have."""
+    if not problems:
+        return ""
+    what = (
+        "all of this run" if [*problems] == [str(directory)] else f"{len(problems)} of these runs"
+    )
+    if "" in problems:
+        what = "all of these runs"
+    return (
+        f"MLflow at {tracking['uri']} does not have {what} ({next(iter(problems.values()))}); "
+        f"what was measured in {shown(directory)} is whole, and `pullback sync "
+        f"{shown(directory)}` brings MLflow up to date"
+    )
+
+
+def with_problems(
+    outcome: Outcome, problems: Mapping[str, str], tracking: Mapping[str, Any]
+) -> Outcome:
+    """The outcome of a run, with what its tracker could not do."""
+    told = _of_tracker(problems, outcome.directory.absolute(), tracking)
+    both = "\nwarning: ".join(one for one in (outcome.problem, told) if one)
+    return dataclasses.replace(outcome, problem=both)
 
 
 def one_line(outcome: Outcome) -> str:
     """How a run ended, in a few figures."""
-    if outcome.status == "failed":
-        return outcome.message.splitlines()[0]
-    metrics = outcome.metrics
+    return in_figures(outcome.status, outcome.metrics, outcome.message)
+
+
+def in_figures(status: str, metrics: Mapping[str, float], message: str) -> str:
+    """The loss and the accuracy of the part that matters; of a failure, what went wrong."""
+    if status not in COMPLETE:
+        return next(iter(message.splitlines()), "")
     part = next((p for p in ("test", "validation", "train") if f"{p}_loss" in metrics), "train")
     figures = [f"{part} loss {metrics[f'{part}_loss']:.4g}"]
     if f"{part}_accuracy" in metrics:
@@ -36,7 +78,7 @@ def one_line(outcome: Outcome) -> str:
     return " · ".join(figures)
 
 
-def run(outcome: Outcome) -> None:
+def run(outcome: Outcome, tracking: Mapping[str, Any]) -> int:
     """The last lines of a single run: the result, where the evidence lies, how to open it."""
     colour = "red" if outcome.status == "failed" else "green"
     _out.print(f"[{colour}]{outcome.status}[/]  ", end="")
@@ -46,46 +88,91 @@ def run(outcome: Outcome) -> None:
     _out.print(f"{outcome.name}: {told}", markup=False, soft_wrap=True)
     if outcome.status == "stopped":
         _out.print("stopped early: the validation loss had not fallen for a while", markup=False)
-    warn_of(outcome.problems)
-    _where(outcome.directory, outcome.view)
+    warn_of([outcome.problem])
+    where(outcome.directory, tracking)
+    return int(outcome.status == "failed")
 
 
-def sweep(directory: Path, facts: Mapping[str, Any], view: View | None) -> int:
-    """The comparison of a sweep, printed, kept beside its runs and shown with its parent run."""
+def sweep(directory: Path, runs: Sequence[Path], *, failed: bool) -> None:
+    """The comparison of a sweep's runs, printed and kept beside them, and its last entry."""
     from pullback.compare import frame, picture, table
 
-    runs = frame.load([directory])
-    status = runs["run", "status"]
-    failed = runs[~status.isin(["finished", "stopped"])]
-    files: list[Path] = []
-    summary = "no run ended"
-    if len(failed) < len(runs):
-        compared = frame.aggregate(runs)
+    loaded = frame.load(runs)
+    summary, files = "no run ended", list[str]()
+    if len(loaded) and loaded["run", "status"].isin(COMPLETE).any():
+        compared = frame.aggregate(loaded)
         _out.print(table.render(compared))
         summary = table.to_markdown(compared)
-        files = [directory / name for name in ("comparison.csv", "comparison.md", "curves.png")]
-        files[0].write_text(table.to_csv(compared), encoding="utf-8")
-        files[1].write_text(summary + "\n", encoding="utf-8")
-        picture.draw(runs, files[2])
-    for _, one in failed["run"].iterrows():
-        told = f"failed: {one['name']} ({one['directory']})"
+        files = ["comparison.csv", "comparison.md", "curves.png"]
+        (directory / files[0]).write_text(table.to_csv(compared), encoding="utf-8")
+        (directory / files[1]).write_text(summary + "\n", encoding="utf-8")
+        picture.draw(loaded, directory / files[2])
+    end = {
+        "status": "failed" if failed else "finished",
+        "ended": now(),
+        "time": milliseconds(),
+        "message": summary,
+        "files": files,
+    }
+    write_whole(directory / END, json.dumps(end, indent=1))
+
+
+def tally(
+    failures: Sequence[tuple[Entry, Path, Ending]], *, done: int, before: int, left: int, why: str
+) -> None:
+    """How many jobs are done, have failed and were not begun, with the reasons."""
+    for job, directory, ending in failures[:_LISTED]:
+        reason = next(iter(ending.message.splitlines()), "")
+        told = f"{ending.status}: {' '.join(job.overrides)}: {reason} ({shown(directory)})"
         _err.print(told, style="red", markup=False, soft_wrap=True)
-    missing = int(facts["jobs"]) - len(runs)
-    if missing > 0:
-        warn(f"{missing} of {facts['jobs']} jobs did not begin")
-    if view is not None and facts["mlflow_run"]:
-        try:
-            view.end_sweep(facts["mlflow_run"], files, summary, failed=len(failed) > 0)
-        except Exception as error:
-            warn(f"MLflow at {view.uri} was not given the comparison: {error}")
-    _where(directory, view)
-    return int(len(failed) > 0 or missing > 0)
+    if len(failures) > _LISTED:
+        _err.print(f"and {len(failures) - _LISTED} more", style="red")
+    said = [f"{done} done" + (f" ({before} of them before)" if before else "")]
+    said += [f"{len(failures)} failed"] if failures else []
+    said += [f"{left} skipped: {why}"] if left else []
+    _out.print(f"jobs:     {', '.join(said)}", markup=False, soft_wrap=True)
 
 
-def _where(directory: Path, view: View | None) -> None:
-    shown = directory.absolute()
-    if shown.is_relative_to(Path.cwd()):
-        shown = shown.relative_to(Path.cwd())
-    _out.print(f"evidence: {shown}", markup=False, soft_wrap=True)
-    if view is not None:
-        _out.print(f"open it:  {view.how_to_open()}", markup=False, soft_wrap=True)
+def preview(
+    directory: Path,
+    jobs: Sequence[tuple[list[str], bool]],
+    asked: int,
+    seconds: float,
+    workers: int,
+) -> None:
+    """The grid, what of it is done, and how long the rest may take."""
+    for number, (overrides, is_done) in enumerate(jobs):
+        mark = "done" if is_done else "    "
+        _out.print(f"{number:>4}  {mark}  {' '.join(overrides)}", markup=False, soft_wrap=True)
+    done = sum(ended for _, ended in jobs)
+    same = f" ({asked - len(jobs)} more are the same as one of them)" if asked > len(jobs) else ""
+    said = f"{len(jobs)} jobs{same}, {done} done, {len(jobs) - done} to do"
+    if done < len(jobs):
+        said += f": about {_duration(seconds)} with {workers} worker{'s' * (workers > 1)}"
+    _out.print(f"{said}\nwould go to: {shown(directory)}", markup=False, soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 2 else f"{seconds:.1f} s"
+
+
+def waited_for(tracker: Tracker) -> dict[str, str]:
+    """What MLflow does not have, after it was given time; says so while it takes long."""
+    with _err.status("MLflow") as status:
+        return tracker.close(lambda left: status.update(f"MLflow is given {left} more runs"))
+
+
+def where(directory: Path, tracking: Mapping[str, Any]) -> None:
+    """Where the evidence lies, and how it is looked at."""
+    _out.print(f"evidence: {shown(directory)}", markup=False, soft_wrap=True)
+    if tracking["name"] == "mlflow":
+        _out.print(f"open it:  pullback ui {shown(directory)}", markup=False, soft_wrap=True)
+
+
+def shown(directory: Path) -> Path:
+    """As short as it can be said from here."""
+    whole = directory.absolute()
+    return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole

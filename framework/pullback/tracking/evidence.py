@@ -11,7 +11,13 @@ from typing import Any
 
 from pullback.errors import RunError
 from pullback.tracking.environment import environment
-from pullback.tracking.mlflow_view import METRICS_AT_ONCE, PARAMS_AT_ONCE, VALUE_LENGTH, View
+from pullback.tracking.mlflow_view import (
+    METRICS_AT_ONCE,
+    PARAMS_AT_ONCE,
+    VALUE_LENGTH,
+    View,
+    reason_of,
+)
 
 URI, EXPERIMENT = "sqlite:///mlflow.db", "pullback"  # as a training run has them
 
@@ -36,8 +42,8 @@ def publish(
     try:
         _publish(view, kind, name, params, metrics, files, note)
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunError(f"MLflow at {view.uri} does not have all of '{name}': {reason}") from error
+        told = f"MLflow at {view.uri} does not have all of '{name}': {reason_of(error)}"
+        raise RunError(told) from error
     return view.how_to_open()
 
 

@@ -1,24 +1,30 @@
 """A run directory: what a run is, what it measured, and how it ended.
 
 ``run.json`` is written before the first step, ``metrics.jsonl`` while it runs, a line for each
-step, and ``end.json`` at the end, all at once: a run without it is running, or was killed. Every
-other view of a run, MLflow's among them, can be made again from these three and the checkpoints.
+step, and ``end.json`` at the end, all at once: a run without it is running, or was killed with
+whoever would have said so; while it runs, the directory is locked. Every other view of a run,
+MLflow's among them, can be made again from these three and the checkpoints.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from pullback import locks
 from pullback.errors import ConfigError
 from pullback.evaluation import Metrics
 
-Status = Literal["finished", "stopped", "failed", "interrupted"]
+Status = Literal["finished", "stopped", "failed", "interrupted", "killed"]
 
 RUN, METRICS, END, CONFIG = "run.json", "metrics.jsonl", "end.json", "config.yaml"
+SWEEP = "sweep.json"  # in a directory above those of its runs; its end.json is like a run's
+COMPLETE = ("finished", "stopped")
 
 
 class Journal:
@@ -28,21 +34,31 @@ class Journal:
         self.directory = directory
         self.step, self.time = 0, milliseconds()
         self._file: TextIO | None = None
+        self._held: int | None = None
 
     def begin(self, facts: Mapping[str, Any], config: str) -> None:
         """The first entry: the facts of the run, and its resolved config as YAML."""
         if (self.directory / RUN).exists():
             raise ConfigError(f"there is a run in {self.directory} already; each needs its own")
         self.directory.mkdir(parents=True, exist_ok=True)
+        self._lock()
         write_whole(self.directory / CONFIG, config)
         write_whole(self.directory / RUN, json.dumps(facts, indent=1))
         (self.directory / METRICS).touch()
 
     def reopen(self, step: int) -> None:
         """Go on from a checkpoint: what was measured from its step on will be measured again."""
+        self._lock()
         kept = [line for line in read_metrics(self.directory) if line["step"] < step]
         write_whole(self.directory / METRICS, "".join(f"{json.dumps(line)}\n" for line in kept))
         (self.directory / END).unlink(missing_ok=True)
+
+    def _lock(self) -> None:
+        """Hold the directory for as long as the process or the run lasts."""
+        if self._held is None:
+            self._held = locks.hold(self.directory)
+        if self._held is None:
+            raise ConfigError(f"another process is at the run in {self.directory}")
 
     def observe(self, step: int, metrics: Metrics) -> None:
         """One line: what was measured after so many steps."""
@@ -55,12 +71,41 @@ class Journal:
         """The last entry, the marker that says how the run ended."""
         self.close()
         write_whole(self.directory / END, json.dumps({"status": status, **facts}, indent=1))
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     def close(self) -> None:
         """Let go of the file; another line opens it again."""
         if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
             self._file.close()
             self._file = None
+
+
+def is_running(directory: Path) -> bool:
+    """Whether a process is at the run now."""
+    return locks.is_held(directory)
+
+
+def mark(directory: Path, status: Status, message: str) -> None:
+    """The last entry of a run that could not write its own; one that is there is left as it is."""
+    if not (directory / RUN).is_file() or (directory / END).is_file():
+        return
+    last: dict[str, Any] = {}
+    for line in read_metrics(directory):
+        last = line
+    facts = {
+        "status": status,
+        "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "time": milliseconds(),
+        "seconds": None,
+        "steps": last.get("step", 0),
+        "metrics": {},
+        "message": message,
+    }
+    write_whole(directory / END, json.dumps(facts, indent=1))
 
 
 def milliseconds() -> int:
@@ -69,9 +114,15 @@ def milliseconds() -> int:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write beside the path, then rename: a reader sees the old text or the new one."""
+    """Write beside the path, then rename: a reader sees the old text or the new one.
+
+    It is with the disk before it has its name, or a machine that dies leaves an empty file.
+    """
     unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(text, encoding="utf-8")
+    with unfinished.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     unfinished.replace(path)
 
 

@@ -7,16 +7,27 @@ of at most a thousand; publishing again adds what is new, and nothing twice.
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 import logging
 import math
 import os
+import tempfile
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pullback.tracking.journal import CONFIG, read_end, read_metrics, read_run, write_whole
+from pullback import locks
+from pullback.tracking.journal import (
+    CONFIG,
+    SWEEP,
+    read_end,
+    read_metrics,
+    read_run,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,6 +36,7 @@ if TYPE_CHECKING:
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 STATE = "mlflow.json"  # in a run directory: which run of MLflow this is, and how much it has
+POINTS = 1000  # of a metric; a run of a million steps would keep MLflow busy for minutes
 METRICS_AT_ONCE, PARAMS_AT_ONCE, VALUE_LENGTH = 1000, 100, 6000
 
 _STATUS = {
@@ -32,7 +44,14 @@ _STATUS = {
     "stopped": "FINISHED",
     "failed": "FAILED",
     "interrupted": "KILLED",
+    "killed": "KILLED",
 }
+
+
+def reason_of(error: Exception) -> str:
+    """What MLflow said, on one line."""
+    first = next((line for line in str(error).splitlines() if line.strip()), "")
+    return first.strip()[:200] or type(error).__name__
 
 
 def absolute(uri: str) -> str:
@@ -50,6 +69,7 @@ class View:
         self.uri, self.experiment = absolute(uri), experiment
         self._client: MlflowClient | None = None
         self._experiment_id = ""
+        self._there: set[str] = set()  # runs that the store is known to have
 
     @property
     def client(self) -> MlflowClient:
@@ -64,8 +84,9 @@ class View:
 
             for noisy in ("mlflow", "alembic"):
                 logging.getLogger(noisy).setLevel(logging.ERROR)
-            client = MlflowClient(self.uri)
-            self._experiment_id = self._find_experiment(client)
+            with locks.held(_lock_of(self.uri)):
+                client = MlflowClient(self.uri)
+                self._experiment_id = self._find_experiment(client)
             self._client = client
         return self._client
 
@@ -102,63 +123,124 @@ class View:
         shown = database.name if database.parent == Path.cwd() else f"/{database}"
         return f"mlflow ui --backend-store-uri sqlite:///{shown.replace('//', '/')}"
 
-    def begin_sweep(self, directory: Path, name: str, facts: Mapping[str, Any]) -> str:
-        """The parent run of a sweep, made before its jobs so that they can name it."""
-        tags = {"pullback.kind": "sweep", "pullback.directory": str(directory)}
-        run = self.client.create_run(self.experiment_id, run_name=name, tags=tags)
-        run_id = str(run.info.run_id)
-        self._params(run_id, facts)
-        return run_id
-
-    def end_sweep(self, run_id: str, files: list[Path], summary: str, *, failed: bool) -> None:
-        """The comparison as artifacts and as the description of the parent run."""
-        for file in files:
-            self.client.log_artifact(run_id, str(file))
-        self.client.set_tag(run_id, "mlflow.note.content", summary)
-        self.client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
-
     def publish(self, directory: Path) -> str:
-        """Bring MLflow up to what a run directory says; returns MLflow's id of the run."""
-        state = self._state(directory)
-        run_id = state["run_id"]
-        batch: list[Any] = []
-        lines = state["lines"]
-        for line in read_metrics(directory, skip=lines):
-            batch += _metrics(line)
-            lines += 1
-            if len(batch) > METRICS_AT_ONCE - 100:
-                self._log(run_id, batch)
-        self._log(run_id, batch)
-        self._save_state(directory, state | {"lines": lines})
+        """Bring MLflow up to what the directory of a run or a sweep says; MLflow's id of it.
+
+        What MLflow has already is not sent again, and one process at a time is at a store.
+        """
+        if self.is_current(directory):
+            return str(self._known(directory)["run_id"])
+        assert self.client  # opened under the same lock
+        with locks.held(_lock_of(self.uri)):
+            if (directory / SWEEP).is_file():
+                return self._publish_sweep(directory)
+            return self._publish_run(directory)
+
+    def is_current(self, directory: Path) -> bool:
+        """Whether the end of a run or a sweep is in MLflow, so that there is nothing to be sent."""
         end = read_end(directory)
-        if end is not None and state["ended"] != end["time"]:  # a resumed run ends once more
+        return end is not None and self._known(directory).get("ended") == end["time"]
+
+    def _publish_sweep(self, directory: Path) -> str:
+        """The parent of its runs; at the end, the comparison as artifacts and as description."""
+        state = self._state(directory)
+        end = read_end(directory)
+        if end is not None and state["ended"] != end["time"]:
+            run_id = state["run_id"]
+            for name in sorted(end["files"]):
+                self.client.log_artifact(run_id, str(directory / name))
+            self.client.set_tag(run_id, "mlflow.note.content", end["message"])
+            self.client.set_terminated(run_id, _STATUS[end["status"]], end["time"])
+            self._save_state(directory, state | {"ended": end["time"]})
+        return str(state["run_id"])
+
+    def _publish_run(self, directory: Path) -> str:
+        state, end = self._state(directory), read_end(directory)
+        run_id, lines, batch = state["run_id"], state["lines"], _Batch()
+        facts = read_run(directory)
+        stride = _stride(facts)
+        if not lines:
+            batch.params = _params(facts["options"])
+        if not lines and stride > 1:
+            batch.tags["pullback.steps"] = f"every {stride}th is here; metrics.jsonl has all"
+        for line in read_metrics(directory, skip=lines):
+            batch.metrics += _metrics(line) if line["step"] % stride == 0 else []
+            lines += 1
+        ended = end is not None and state["ended"] != end["time"]  # a resumed run ends once more
+        if end is not None and ended:
+            batch.metrics += _metrics({"step": end["steps"], "time": end["time"], **end["metrics"]})
+            batch.tags["pullback.status"] = end["status"]
+            if end["message"]:
+                batch.tags["mlflow.note.content"] = end["message"]
+        batch.send(self.client, run_id)
+        self._save_state(directory, state | {"lines": lines})
+        if end is not None and ended:
             self._finish(directory, run_id, end)
             self._save_state(directory, state | {"lines": lines, "ended": end["time"]})
         return str(run_id)
 
-    def _log(self, run_id: str, batch: list[Any]) -> None:
-        for start in range(0, len(batch), METRICS_AT_ONCE):
-            self.client.log_batch(run_id, metrics=batch[start : start + METRICS_AT_ONCE])
-        batch.clear()
-
-    def _state(self, directory: Path) -> dict[str, Any]:
+    def _known(self, directory: Path) -> dict[str, Any]:
+        """What the directory says of this store; empty where nothing was sent to it."""
         path = directory / STATE
         if path.is_file():
             state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            if state["uri"] == self.uri:
+            if (state["uri"], state["experiment"]) == (self.uri, self.experiment):
                 return state
-        state = {"uri": self.uri, "run_id": self._create(directory), "lines": 0, "ended": None}
+        return {}
+
+    def _state(self, directory: Path) -> dict[str, Any]:
+        """What MLflow has of the directory; a run is made in it where there is none.
+
+        The intention is written before the run is made: a process that is killed in between leaves
+        a run that the next one finds by its tag.
+        """
+        new: dict[str, Any] = {
+            "uri": self.uri,
+            "experiment": self.experiment,
+            "run_id": "",
+            "lines": 0,
+        }
+        state = self._known(directory)
+        facts = _facts(directory)
+        if not state:
+            state = new | {"ended": None}
+            self._save_state(directory, state)
+        else:
+            state["run_id"] = state["run_id"] or self._find(facts["id"])
+        if not state["run_id"] or self._is_gone(state["run_id"]):
+            run_id = self._create(directory, facts)
+            state = new | {"ended": None, "run_id": run_id}
+        self._there.add(state["run_id"])
         self._save_state(directory, state)
         return state
+
+    def _find(self, identifier: str) -> str:
+        told = f"tags.`pullback.id` = '{identifier}'"
+        found = self.client.search_runs([self.experiment_id], told, max_results=1)
+        return str(found[0].info.run_id) if found else ""
+
+    def _is_gone(self, run_id: str) -> bool:
+        """Whether the store has no such run: it was made anew meanwhile."""
+        from mlflow.exceptions import MlflowException
+
+        if run_id in self._there:
+            return False
+        try:
+            self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return True
+            raise
+        return False
 
     def _save_state(self, directory: Path, state: Mapping[str, Any]) -> None:
         write_whole(directory / STATE, json.dumps(state))
 
-    def _create(self, directory: Path) -> str:
-        facts = read_run(directory)
+    def _create(self, directory: Path, facts: Mapping[str, Any]) -> str:
+        sweep = (directory / SWEEP).is_file()
         environment = facts["environment"]
         tags = {
-            "pullback.kind": "run",
+            "pullback.kind": "sweep" if sweep else "run",
             "pullback.id": facts["id"],
             "pullback.directory": str(directory),
             "mlflow.source.name": "pullback train",
@@ -168,23 +250,20 @@ class View:
         }
         if environment.get("git"):
             tags["mlflow.source.git.commit"] = environment["git"].removesuffix("-dirty")
-        if facts.get("sweep_run"):
-            tags["mlflow.parentRunId"] = facts["sweep_run"]
+        if not sweep and (directory.parent / SWEEP).is_file():
+            tags["mlflow.parentRunId"] = self._publish_sweep(directory.parent)
+            tags["pullback.sweep"] = _facts(directory.parent)["name"]
         run = self.client.create_run(
             self.experiment_id, run_name=facts["name"], tags=tags, start_time=facts["time"]
         )
         run_id = str(run.info.run_id)
-        self._params(run_id, facts["options"])
-        self._dataset(run_id, facts["data"])
-        self.client.log_artifact(run_id, str(directory / CONFIG))
+        if sweep:
+            told = {"swept": " ".join(facts["swept"]), "fixed": " ".join(facts["fixed"])}
+            self.client.log_batch(run_id, params=_params(told))
+        else:
+            self._dataset(run_id, facts["data"])
+            self.client.log_artifact(run_id, str(directory / CONFIG))
         return run_id
-
-    def _params(self, run_id: str, options: Mapping[str, Any]) -> None:
-        from mlflow.entities import Param
-
-        params = [Param(key, str(value)[:VALUE_LENGTH]) for key, value in options.items()]
-        for start in range(0, len(params), PARAMS_AT_ONCE):
-            self.client.log_batch(run_id, params=params[start : start + PARAMS_AT_ONCE])
 
     def _dataset(self, run_id: str, data: Mapping[str, Any]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -200,16 +279,14 @@ class View:
         self.client.log_inputs(run_id, datasets=[used])
 
     def _finish(self, directory: Path, run_id: str, end: Mapping[str, Any]) -> None:
-        final = {"step": end["steps"], "time": end["time"], **end["metrics"]}
-        self._log(run_id, _metrics(final))
         for picture in sorted(directory.glob("*.png")):
             self.client.log_artifact(run_id, str(picture), "pictures")
+        for text in sorted(directory.glob("*.log")):
+            if end["status"] in ("failed", "killed") and text.stat().st_size:
+                self.client.log_artifact(run_id, str(text))
         if (directory / "model").is_dir():
             self._model(run_id, directory / "model")
-        if end["message"]:
-            self.client.set_tag(run_id, "mlflow.note.content", end["message"])
-        self.client.set_tag(run_id, "pullback.status", end["status"])
-        self.client.set_terminated(run_id, _STATUS[end["status"]])
+        self.client.set_terminated(run_id, _STATUS[end["status"]], end["time"])
 
     def _model(self, run_id: str, directory: Path) -> None:
         """A pyfunc whose loader is a module of ours: no pickle, not even when it is loaded."""
@@ -237,6 +314,55 @@ class View:
                 )
         finally:
             mlflow.set_tracking_uri(before)
+
+
+@dataclass
+class _Batch:
+    """What goes to MLflow in as few calls as it allows: a thousand things, a hundred of a kind."""
+
+    metrics: list[Any] = field(default_factory=list)
+    params: list[Any] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def send(self, client: MlflowClient, run_id: str) -> None:
+        from mlflow.entities import RunTag
+
+        tags = [RunTag(key, value) for key, value in self.tags.items()]
+        while self.metrics or self.params or tags:
+            params, self.params = self.params[:PARAMS_AT_ONCE], self.params[PARAMS_AT_ONCE:]
+            room = METRICS_AT_ONCE - len(params) - len(tags)
+            metrics, self.metrics = self.metrics[:room], self.metrics[room:]
+            client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
+            tags = []
+
+
+def _facts(directory: Path) -> dict[str, Any]:
+    """The entry of a run, or of a sweep."""
+    if (directory / SWEEP).is_file():
+        facts: dict[str, Any] = json.loads((directory / SWEEP).read_text(encoding="utf-8"))
+        return facts
+    return read_run(directory)
+
+
+def _stride(facts: Mapping[str, Any]) -> int:
+    """Which steps MLflow is given: all, or of a long run as many as its charts can show."""
+    steps = int(facts.get("steps", 0))
+    if steps <= POINTS:
+        return 1
+    every = int(facts["options"].get("training.evaluate_every", 1))
+    return math.ceil(steps / POINTS / every) * every
+
+
+def _lock_of(uri: str) -> Path:
+    """A lock for one store on this machine: a new database must be opened by one process alone."""
+    digest = hashlib.sha256(uri.encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"pullback-{os.getuid()}-{digest}.lock"
+
+
+def _params(options: Mapping[str, Any]) -> list[Any]:
+    from mlflow.entities import Param
+
+    return [Param(key, str(value)[:VALUE_LENGTH]) for key, value in options.items()]
 
 
 def _metrics(line: Mapping[str, Any]) -> list[Any]:

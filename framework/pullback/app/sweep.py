@@ -1,0 +1,215 @@
+"""A sweep that Pullback conducts: worker processes, and only what is not done yet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pullback.app import plugins, report
+from pullback.app.composition import parse, quoted
+from pullback.app.preflight import Plan, Planned
+from pullback.app.progress import Screen
+from pullback.errors import ConfigError
+from pullback.facts import now
+from pullback.job import CONDUCT
+from pullback.sweep import manifest
+from pullback.sweep.conduct import Ending, Terms, conduct
+from pullback.sweep.manifest import Entry, Manifest
+from pullback.tracking.environment import environment
+from pullback.tracking.journal import END, RUN, SWEEP, milliseconds
+from pullback.tracking.tracker import Tracker
+
+_LENGTH = 40  # of the readable part of a sweep's name
+
+
+def name_of(overrides: Sequence[str], config_name: str, config_dir: str | None) -> str:
+    """The same for sweeps over the same options that share all others: one goes on with the other.
+
+    How a sweep is shown and conducted does not count, nor where it lies, nor the swept values.
+    """
+    parsed = parse(overrides)
+    swept = sorted({one.get_key_element() for one in parsed if one.is_sweep_override()})
+    fixed = [one for one in parsed if not (one.is_sweep_override() or one.is_hydra_override())]
+    said = sorted(one.input_line or "" for one in fixed if _root(one.key_or_group) not in CONDUCT)
+    whole = json.dumps([config_name, config_dir, said, swept])
+    readable = re.sub(r"[^\w.-]+", "-", "-".join(swept))[:_LENGTH] or "sweep"
+    return f"{readable}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+
+
+def _root(key: str) -> str:
+    return key.lstrip("+~").partition(".")[0]
+
+
+def run(planned: Plan, argv: list[str]) -> int:
+    """Make what is missing, print the comparison; 1 where a run failed."""
+    directory, tracking = Path(planned.hydra.sweep.dir).absolute(), planned.shared["tracking"]
+    lock = manifest.lock(directory)
+    jobs = {job.identity: job for job in planned.jobs}
+    made = manifest.begin(
+        directory, _key(directory), facts_of(planned, argv), map(_named(planned), jobs.values())
+    )
+    (directory / END).unlink(missing_ok=True)
+    before = sum(map(made.is_done, made.jobs))
+    configs = [plugins.made_absolute(jobs[one.identity].config) for one in made.jobs]
+    tracker = Tracker(tracking)
+    tracker.publish(directory)
+    for one in made.jobs:
+        if (made.path(one) / RUN).is_file():  # MLflow may not have it yet
+            tracker.publish(made.path(one))
+    endings: dict[str, Ending] = {}
+    try:
+        with Screen(len(made.jobs), done=before) as screen:
+            watcher = _Watcher(screen, tracker, {job.identity: job.steps for job in planned.jobs})
+            endings = conduct(made, configs, _terms(planned.shared), lock, watcher)
+    except KeyboardInterrupt:
+        _end(made, before, None, tracker, tracking)
+        raise KeyboardInterrupt(f"go on with: pullback resume {report.shown(directory)}") from None
+    finally:
+        os.close(lock)
+    return _end(made, before, endings, tracker, tracking)
+
+
+def _key(directory: Path) -> str:
+    """A directory that a person chose holds one sweep, too, whatever it is called."""
+    return directory.name
+
+
+def _named(planned: Plan) -> Any:
+    def named(job: Planned) -> tuple[str, list[str]]:
+        return job.identity, [one for one in job.overrides if one.split("=")[0] in planned.swept]
+
+    return named
+
+
+def facts_of(planned: Plan, argv: list[str]) -> dict[str, Any]:
+    """The entry of a sweep; ``argv`` and ``cwd`` are how to start it again."""
+    texts = planned.jobs[0].overrides
+    return {
+        "id": uuid.uuid4().hex,
+        "name": "sweep of " + ", ".join(planned.swept or ["one"]),
+        "started": now(),
+        "time": milliseconds(),
+        "swept": planned.swept,
+        "fixed": [one for one in texts if one.split("=")[0] not in planned.swept],
+        "argv": argv,
+        "cwd": str(Path.cwd()),
+        "tracking": dict(plugins.made_absolute(planned.shared)["tracking"]),
+        "environment": environment(),
+    }
+
+
+def _terms(shared: Mapping[str, Any]) -> Terms:
+    workers = shared["workers"]
+    return Terms(cores() if workers == "auto" else workers, shared["retries"], shared["fail_fast"])
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Watcher:
+    """The screen and MLflow are told how the sweep goes on."""
+
+    def __init__(self, screen: Screen, tracker: Tracker, steps: Mapping[str, int]) -> None:
+        self.screen, self.tracker, self.steps = screen, tracker, steps
+        self.running: dict[str, Path] = {}
+
+    def began(self, job: Entry, directory: Path) -> None:
+        self.running[job.identity] = directory
+        self.screen.begin(self.steps[job.identity])
+
+    def stepped(self, step: int, loss: float) -> None:
+        self.screen.observe(step, {"train_loss": loss})
+        self.tracker.perhaps_publish(*self.running.values())
+
+    def ended(self, job: Entry, directory: Path, ending: Ending) -> None:
+        del self.running[job.identity]
+        self.tracker.publish(directory)
+        told = report.in_figures(ending.status, ending.metrics, ending.message)
+        again = f" (attempt {ending.attempts})" if ending.attempts > 1 else ""
+        self.screen.end(" ".join(job.overrides), f"{ending.status}: {told}{again}")
+        report.warn_of([ending.problem])
+
+
+def _end(
+    made: Manifest,
+    before: int,
+    endings: Mapping[str, Ending] | None,
+    tracker: Tracker,
+    tracking: Mapping[str, Any],
+) -> int:
+    """The comparison, and how many jobs are done, failed and left, and why; 1 if any failed."""
+    directory = made.directory
+    begun = [made.path(one) for one in made.jobs if (made.path(one) / RUN).is_file()]
+    done = [one for one in made.jobs if made.is_done(one)]
+    failed = {} if endings is None else {k: one for k, one in endings.items() if not one.is_good}
+    left = len(made.jobs) - len(done) - len(failed)
+    report.sweep(directory, begun, failed=bool(failed or left))
+    report.tally(
+        [
+            (one, made.path(one), failed[one.identity])
+            for one in made.jobs
+            if one.identity in failed
+        ],
+        done=len(done),
+        before=before,
+        left=left,
+        why="the sweep was interrupted" if endings is None else "fail_fast ended the sweep",
+    )
+    tracker.publish(directory)
+    report.warn_of_tracker(report.waited_for(tracker), directory, tracking)
+    report.where(directory, tracking)
+    return int(bool(failed or left))
+
+
+def resumed(directory: Path) -> list[str]:
+    """The words that start the sweep of a directory again, from where it was started."""
+    facts = manifest.read(directory).facts
+    if not facts["argv"]:
+        raise ConfigError(f"the sweep in {directory} was conducted by Hydra: start it again")
+    directory = directory.absolute()
+    if Path(facts["cwd"]).is_dir():
+        os.chdir(facts["cwd"])
+    words = [one for one in facts["argv"] if not one.startswith("hydra.sweep.dir=")]
+    return [*words, f"hydra.sweep.dir={quoted(str(directory))}"]
+
+
+def preview(planned: Plan) -> int:
+    """What would run, how much of it is done, and how long the rest may take; nothing is run."""
+    directory = Path(planned.hydra.sweep.dir if planned.multirun else planned.hydra.run.dir)
+    found = manifest.read(directory) if (directory / SWEEP).is_file() else None
+    done = {
+        identity
+        for identity, place in (found.runs.items() if found else ())
+        if found and found.is_done(Entry(identity, [], place))
+    }
+    jobs = list({job.identity: job for job in planned.jobs}.values())
+    left = [job for job in jobs if job.identity not in done]
+    workers = min(_terms(planned.shared).workers, len(left)) if planned.multirun else 1
+    seconds = sum(job.steps for job in left) * _seconds_of_a_step(left[0]) if left else 0.0
+    named = [(_named(planned)(job)[1], job.identity in done) for job in jobs]
+    report.preview(directory, named, len(planned.jobs), seconds / max(workers, 1), workers)
+    return 0
+
+
+def _seconds_of_a_step(job: Planned) -> float:
+    """Measured, on a few steps of a job: with everything that a step of a run does."""
+    import dataclasses
+    import time
+
+    from pullback.job import build_job
+
+    built = build_job(job.config)
+    few = dataclasses.replace(built.recipe, steps=min(50, job.steps), epochs=None)
+    started = time.perf_counter()
+    result = dataclasses.replace(built, recipe=few).train()
+    return (time.perf_counter() - started) / max(result.steps, 1)
