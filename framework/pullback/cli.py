@@ -12,7 +12,9 @@ from pullback.errors import PullbackError
 
 COMMANDS = {
     "train": "train a network; with -m, sweep over settings (a Hydra application)",
-    "resume": "go on with a run from its last checkpoint",
+    "resume": "go on with a run from its last checkpoint, or with what a sweep lacks",
+    "sync": "bring MLflow up to date with the runs below a directory",
+    "ui": "MLflow's pages on the runs of a directory",
     "compare": "tables and pictures of the runs below a directory",
     "trace": "every value and every gradient of a network, stage by stage, with its equation",
     "check": "whether each backward is the pullback of its own forward",
@@ -97,7 +99,9 @@ _MODULES = {
     "list": "pullback.listing",
     "new": "pullback.derivations.new",
     "prove": "pullback.proving.command",
+    "sync": "pullback.tracking.sync",
     "trace": "pullback.app.trace",
+    "ui": "pullback.tracking.ui",
 }
 _WITH_UNITS = ("check", "list", "prove")
 
@@ -116,7 +120,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     for name, told in COMMANDS.items():
         sub = commands.add_parser(name, help=told, description=told)
         if name == command == "resume":
-            sub.add_argument("directory", help="the directory of the run")
+            sub.add_argument("directory", help="of a run, or of a sweep")
         elif name == command and name in _MODULES:
             importlib.import_module(_MODULES[name]).add_arguments(sub)
         if name == command and name in _WITH_UNITS:

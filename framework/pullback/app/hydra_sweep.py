@@ -5,7 +5,6 @@ Its jobs are not known before they begin (a sweeper may choose them), so it is m
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from pullback.app.preflight import Plan
 from pullback.app.sweep import facts_of
 from pullback.errors import ConfigError
 from pullback.sweep.manifest import Manifest
-from pullback.tracking.journal import COMPLETE, RUN, SWEEP, read_end
+from pullback.tracking.journal import COMPLETE, RUN, SWEEP, read_end, read_entry
 from pullback.tracking.tracker import Tracker
 
 
@@ -43,7 +42,7 @@ def into(directory: Path) -> str:
 
 def swept_of(directory: Path, overrides: list[str]) -> list[str]:
     """Those of a job's overrides that tell it from its neighbours."""
-    swept = json.loads((directory / SWEEP).read_text(encoding="utf-8"))["swept"]
+    swept = read_entry(directory)["swept"]
     return [text for text in overrides if text.split("=")[0] in swept]
 
 

@@ -14,7 +14,7 @@ from pullback.facts import now
 from pullback.run import Outcome
 from pullback.sweep.conduct import Ending
 from pullback.sweep.manifest import Entry
-from pullback.tracking.journal import COMPLETE, END, milliseconds, write_whole
+from pullback.tracking.journal import COMPLETE, END, milliseconds, read_end, write_whole
 from pullback.tracking.tracker import Tracker
 
 _out = Console(highlight=False)
@@ -107,13 +107,15 @@ def sweep(directory: Path, runs: Sequence[Path], *, failed: bool) -> None:
         (directory / files[0]).write_text(table.to_csv(compared), encoding="utf-8")
         (directory / files[1]).write_text(summary + "\n", encoding="utf-8")
         picture.draw(loaded, directory / files[2])
-    end = {
+    end: dict[str, Any] = {
         "status": "failed" if failed else "finished",
-        "ended": now(),
-        "time": milliseconds(),
         "message": summary,
         "files": files,
     }
+    before = read_end(directory)
+    if before is not None and end.items() <= before.items():
+        return  # nothing was added to a sweep that had ended
+    end |= {"ended": now(), "time": milliseconds()}
     write_whole(directory / END, json.dumps(end, indent=1))
 
 

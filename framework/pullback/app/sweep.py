@@ -46,16 +46,17 @@ def _root(key: str) -> str:
     return key.lstrip("+~").partition(".")[0]
 
 
-def run(planned: Plan, argv: list[str]) -> int:
+def run(planned: Plan, argv: list[str], key: str) -> int:
     """Make what is missing, print the comparison; 1 where a run failed."""
     directory, tracking = Path(planned.hydra.sweep.dir).absolute(), planned.shared["tracking"]
     lock = manifest.lock(directory)
     jobs = {job.identity: job for job in planned.jobs}
     made = manifest.begin(
-        directory, _key(directory), facts_of(planned, argv), map(_named(planned), jobs.values())
+        directory, key, facts_of(planned, argv), map(_named(planned), jobs.values())
     )
-    (directory / END).unlink(missing_ok=True)
     before = sum(map(made.is_done, made.jobs))
+    if before < len(made.jobs):
+        (directory / END).unlink(missing_ok=True)
     configs = [plugins.made_absolute(jobs[one.identity].config) for one in made.jobs]
     tracker = Tracker(tracking)
     tracker.publish(directory)
@@ -73,11 +74,6 @@ def run(planned: Plan, argv: list[str]) -> int:
     finally:
         os.close(lock)
     return _end(made, before, endings, tracker, tracking)
-
-
-def _key(directory: Path) -> str:
-    """A directory that a person chose holds one sweep, too, whatever it is called."""
-    return directory.name
 
 
 def _named(planned: Plan) -> Any:

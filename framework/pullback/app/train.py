@@ -37,7 +37,8 @@ def main(argv: list[str]) -> int:
     args = get_args_parser().parse_intermixed_args(argv)
     argv = [word for word in argv if word not in args.overrides] + args.overrides
     directory, name = _config_dir(args), args.config_name or "train"
-    plugins.load(args.overrides, sweep.name_of(args.overrides, name, directory))
+    key = sweep.name_of(args.overrides, name, directory)
+    plugins.load(args.overrides, key)
     if args.shell_completion:
         return _complete(argv, " ".join(args.overrides))
     if args.help or args.hydra_help or args.cfg or args.info:
@@ -50,7 +51,7 @@ def main(argv: list[str]) -> int:
     if not planned.multirun:
         return _single(argv, planned)
     if planned.ours:
-        return sweep.run(planned, argv)
+        return sweep.run(planned, argv, key)
     return _sweep_by_hydra(argv, planned)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pullback import locks
 from pullback.errors import ConfigError
-from pullback.tracking.journal import COMPLETE, SWEEP, read_end, write_whole
+from pullback.tracking.journal import COMPLETE, SWEEP, read_end, read_entry, write_whole
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class Manifest:
 def read(directory: Path) -> Manifest:
     """The sweep in a directory; ConfigError where there is none that can be gone on with."""
     try:
-        facts = json.loads((directory / SWEEP).read_text(encoding="utf-8"))
+        facts = read_entry(directory)
         key, jobs, runs = facts.pop("key"), facts.pop("jobs"), facts.pop("runs")
         entries = [Entry(**one) for one in jobs]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{directory} is not the directory of a sweep: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{directory / SWEEP} is not that of a sweep: {error}") from error
     return Manifest(directory, key, facts, entries, runs)
 
 

@@ -135,6 +135,17 @@ def read_run(directory: Path) -> dict[str, Any]:
     return facts
 
 
+def read_entry(directory: Path) -> dict[str, Any]:
+    """The facts of a run or of a sweep; ConfigError where the directory is none of either."""
+    if not (directory / SWEEP).is_file():
+        return read_run(directory)
+    try:
+        facts: dict[str, Any] = json.loads((directory / SWEEP).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{directory} is not the directory of a sweep: {error}") from error
+    return facts
+
+
 def read_end(directory: Path) -> dict[str, Any] | None:
     """How a run ended; None while it runs, and for ever where it was killed."""
     try:

@@ -24,8 +24,8 @@ from pullback.tracking.journal import (
     CONFIG,
     SWEEP,
     read_end,
+    read_entry,
     read_metrics,
-    read_run,
     write_whole,
 )
 
@@ -117,11 +117,14 @@ class View:
     def how_to_open(self) -> str:
         """The command, or the address, that shows this store in MLflow's UI."""
         if not self.uri.startswith("sqlite:///"):
-            there = f"/#/experiments/{self._experiment_id}" if self._experiment_id else ""
-            return f"{self.uri}{there}"
-        database = Path(self.uri.removeprefix("sqlite:///"))
-        shown = database.name if database.parent == Path.cwd() else f"/{database}"
-        return f"mlflow ui --backend-store-uri sqlite:///{shown.replace('//', '/')}"
+            return self.address()
+        default = self.uri == absolute("sqlite:///mlflow.db")
+        return "pullback ui" if default else f"pullback ui --uri {self.uri}"
+
+    def address(self) -> str:
+        """Of this experiment's pages, where the store is a server."""
+        there = f"/#/experiments/{self._experiment_id}" if self._experiment_id else ""
+        return f"{self.uri}{there}"
 
     def publish(self, directory: Path) -> str:
         """Bring MLflow up to what the directory of a run or a sweep says; MLflow's id of it.
@@ -157,7 +160,7 @@ class View:
     def _publish_run(self, directory: Path) -> str:
         state, end = self._state(directory), read_end(directory)
         run_id, lines, batch = state["run_id"], state["lines"], _Batch()
-        facts = read_run(directory)
+        facts = read_entry(directory)
         stride = _stride(facts)
         if not lines:
             batch.params = _params(facts["options"])
@@ -201,7 +204,7 @@ class View:
             "lines": 0,
         }
         state = self._known(directory)
-        facts = _facts(directory)
+        facts = read_entry(directory)
         if not state:
             state = new | {"ended": None}
             self._save_state(directory, state)
@@ -252,7 +255,7 @@ class View:
             tags["mlflow.source.git.commit"] = environment["git"].removesuffix("-dirty")
         if not sweep and (directory.parent / SWEEP).is_file():
             tags["mlflow.parentRunId"] = self._publish_sweep(directory.parent)
-            tags["pullback.sweep"] = _facts(directory.parent)["name"]
+            tags["pullback.sweep"] = read_entry(directory.parent)["name"]
         run = self.client.create_run(
             self.experiment_id, run_name=facts["name"], tags=tags, start_time=facts["time"]
         )
@@ -334,14 +337,6 @@ class _Batch:
             metrics, self.metrics = self.metrics[:room], self.metrics[room:]
             client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
             tags = []
-
-
-def _facts(directory: Path) -> dict[str, Any]:
-    """The entry of a run, or of a sweep."""
-    if (directory / SWEEP).is_file():
-        facts: dict[str, Any] = json.loads((directory / SWEEP).read_text(encoding="utf-8"))
-        return facts
-    return read_run(directory)
 
 
 def _stride(facts: Mapping[str, Any]) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pullback.tracking.mlflow_view import View, absolute
+from pullback.tracking.mlflow_view import View
 
 _SECONDS_BETWEEN_PUBLICATIONS = 15.0
 
@@ -30,15 +30,15 @@ class Tracker:
 
     def __init__(self, tracking: Mapping[str, Any]) -> None:
         self._process: subprocess.Popen[str] | None = None
-        self._store = [absolute(tracking["uri"]), tracking["experiment"]]
-        self._wanted = tracking["name"] == "mlflow"
+        self._view = view_of(tracking)
         self._last = time.monotonic()
 
     def start(self) -> None:
         """Have MLflow imported and its store opened, which takes seconds, in good time."""
-        if self._wanted and self._process is None:
+        if self._view is not None and self._process is None:
+            store = (self._view.uri, self._view.experiment)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pullback.tracking.publisher", *self._store],
+                [sys.executable, "-m", "pullback.tracking.publisher", *store],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -48,9 +48,10 @@ class Tracker:
 
     def publish(self, directory: Path) -> None:
         """Ask for MLflow to be brought up to what the directory says, and go on."""
-        self.start()
-        if self._process is None:
+        if self._view is None or self._view.is_current(directory):
             return
+        self.start()
+        assert self._process is not None
         assert self._process.stdin is not None
         self._last = time.monotonic()
         with contextlib.suppress(BrokenPipeError):  # close says so
