@@ -532,7 +532,7 @@ def test_an_experiment_of_ones_own_runs_with_a_launcher_named(pullback, tmp_path
     words = ["--config-dir", "mine", "experiment=small", "plugins=[swish.py]", "tracking=none"]
     done = pullback("train", "-m", *words, "hydra/launcher=basic", "seed=0,1")
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
-    runs = sorted(tmp_path.glob("runs/*/*/*/run.json"))
+    runs = sorted(tmp_path.glob("runs/seed-*/*/run.json"))
     assert len(runs) == 2
     options = [json.loads(run.read_text())["options"] for run in runs]
     assert [option["seed"] for option in options] == [0, 1]
@@ -549,11 +549,12 @@ def test_an_experiment_of_ones_own_runs_with_a_launcher_named(pullback, tmp_path
 
 def test_a_directory_that_holds_a_run_takes_no_second_one(call, tmp_path):
     write(tmp_path / "here" / "run.json", "{}")
-    write(tmp_path / "there" / "sweep.json", "{}")
+    write(tmp_path / "there" / "sweep.json", '{"key": "another", "jobs": [], "runs": {}}')
     status, _, err = call("train", "hydra.run.dir=here", *QUICK)
     assert (status, err) == (2, "pullback: hydra.run.dir: there is a run in here already\n")
     status, _, err = call("train", "-m", "seed=0,1", "hydra.sweep.dir=there", *QUICK)
-    assert (status, err) == (2, "pullback: hydra.sweep.dir: there is a sweep in there already\n")
+    there = f"pullback: hydra.sweep.dir: there is another sweep in {tmp_path / 'there'}\n"
+    assert (status, err) == (2, there)
 
 
 def test_hydras_own_choices_of_a_log_are_taken(pullback, tmp_path):

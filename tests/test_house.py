@@ -14,7 +14,7 @@ FRAMEWORK = ROOT / "framework" / "pullback"
 
 # A module may import from the lines above its own; a folder stands for all that is in it.
 FLOORS = [
-    ["errors", "sourcefile", "units"],
+    ["errors", "locks", "sourcefile", "units"],
     ["registry", "checkpoint", "data", "refusals"],
     ["options"],
     ["net", "listing", "notation", "pages"],
@@ -22,8 +22,10 @@ FLOORS = [
     ["meter"],
     ["training"],
     ["job", "tracking"],
-    ["facts", "compare", "verify"],
+    ["identity", "compare", "verify"],
+    ["facts"],
     ["run", "testing", "proving", "tracing", "derivations"],
+    ["sweep"],
     ["app"],
     ["cli"],
     ["__main__", "__init__"],
@@ -46,7 +48,7 @@ HEAVY = {
 CORE = {"errors", "units", "registry", "checkpoint", "data", "options", "net", "divergence"}
 CORE |= {"facts", "refusals", "evaluation", "meter", "state", "training", "job", "run", "tracking"}
 CORE |= {"cli", "listing", "verify", "testing", "notation", "pages", "proving", "tracing"}
-CORE |= {"derivations", "sourcefile"}
+CORE |= {"derivations", "identity", "locks", "sourcefile", "sweep"}
 
 
 def modules() -> dict[str, Path]:

@@ -104,12 +104,10 @@ def test_a_reopened_journal_has_what_came_before_its_checkpoint(begun):
 def test_a_file_is_replaced_whole_or_not_at_all(begun, monkeypatch):
     begun.end("interrupted", {"message": "first"})
 
-    def crash(self, text, **options):
-        with open(self, "w") as file:  # noqa: PTH123  Path's own is what is replaced
-            file.write(text[: len(text) // 2])
+    def crash(descriptor):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "write_text", crash)
+    monkeypatch.setattr(os, "fsync", crash)
     with pytest.raises(KeyboardInterrupt):
         begun.end("finished", {"message": "second"})
     monkeypatch.undo()
@@ -193,9 +191,13 @@ class Client:
         info = type("Info", (), {"run_id": f"run{self.runs}"})
         return type("Run", (), {"info": info})
 
-    def log_batch(self, run_id, metrics=(), params=()):
-        assert len(metrics) <= 1000
+    def get_run(self, run_id):
+        return run_id
+
+    def log_batch(self, run_id, metrics=(), params=(), tags=()):
+        assert len(metrics) + len(params) + len(tags) <= 1000
         assert len(params) <= 100
+        self.tags |= {tag.key: tag.value for tag in tags}
         assert all(len(param.value) <= 6000 for param in params)
         self.calls.append(len(metrics))
         self.metrics += [(one.key, one.value, one.timestamp, one.step) for one in metrics]
@@ -210,7 +212,7 @@ class Client:
     def set_tag(self, run_id, key, value):
         self.tags[key] = value
 
-    def set_terminated(self, run_id, status):
+    def set_terminated(self, run_id, status, end_time):
         self.status = status
 
 
@@ -340,10 +342,13 @@ def test_a_run_that_was_resumed_ends_once_more(view, long_run):
 
 def test_a_run_says_where_it_comes_from(view, tmp_path):
     journal = Journal(tmp_path / "run")
-    journal.begin(facts(sweep_run="parent"), "")
+    journal.begin(facts(), "")
+    sweep = facts() | {"name": "sweep of seed", "swept": ["seed"], "fixed": []}
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep), encoding="utf-8")
     view.publish(journal.directory)
     tags = view.client.tags
-    assert tags["mlflow.parentRunId"] == "parent"
+    assert (tags["mlflow.parentRunId"], tags["pullback.sweep"]) == ("run1", "sweep of seed")
+    assert view.client.runs == 2
     assert tags["mlflow.source.git.commit"] == "abc"
     assert tags["version.python"] == "3"
     assert tags["pullback.directory"] == str(journal.directory)
@@ -362,11 +367,9 @@ def test_a_relative_database_is_found_from_everywhere(tmp_path, monkeypatch):
 
 def test_how_to_open_is_a_command_or_an_address(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    command = "mlflow ui --backend-store-uri sqlite:///"
-    assert View("sqlite:///mlflow.db", "p").how_to_open() == f"{command}mlflow.db"
-    assert View("sqlite:///b/m.db", "p").how_to_open() == f"{command}{tmp_path}/b/m.db"
-    shown = View("sqlite:///b/m.db", "p").how_to_open().removeprefix(command)
-    assert absolute(f"sqlite:///{shown}") == absolute("sqlite:///b/m.db")
+    assert View("sqlite:///mlflow.db", "p").how_to_open() == "pullback ui"
+    other = View("sqlite:///b/m.db", "p").how_to_open()
+    assert other == f"pullback ui --uri sqlite:///{tmp_path}/b/m.db"
     assert View("http://127.0.0.1:5000", "p").how_to_open() == "http://127.0.0.1:5000"
 
 

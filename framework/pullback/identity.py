@@ -33,7 +33,7 @@ def identity(job: Job) -> str:
     parts = {
         "config": _config(job.config),
         "data": job.data.digest,
-        "units": {_name(one): _digest(source(one)) for one in _classes(job)},
+        "units": sorted(_digest(source(one)) for one in _classes(job)),
         "versions": {name: version(name) for name in ("pullback", "numpy")},
     }
     return _digest(json.dumps(parts, sort_keys=True, default=str))[:16]
@@ -47,12 +47,11 @@ def _config(config: Config) -> dict[str, Any]:
     return known
 
 
-def _classes(job: Job) -> list[type]:
+def _classes(job: Job) -> set[type]:
     """The classes of all units, those that are another's option among them; each once."""
     layers = [stage.layer for stage in job.net.stages]
     units = [*layers, job.loss, job.optimizer, job.schedule, job.reference]
-    found = {type(unit): None for one in units for unit in _nested(one)}
-    return sorted(found, key=_name)
+    return {type(unit) for one in units for unit in _nested(one)}
 
 
 def _nested(value: Any) -> Iterator[Any]:
@@ -65,7 +64,7 @@ def _nested(value: Any) -> Iterator[Any]:
 
 @functools.cache
 def source(unit: type) -> str:
-    """The text of a class and of what it names in its own package, in a fixed order."""
+    """The text of a class and of what it names in its own package, wherever that lies."""
     home = _home(unit)
     texts: dict[str, str] = {}
     pending: list[Part] = [unit]
@@ -79,10 +78,10 @@ def source(unit: type) -> str:
             if inspect.isclass(value) or inspect.isfunction(value):
                 pending.append(value)
             else:
-                texts[f"{one.__module__}:{name}"] = _constant(value)
+                texts[f"{one.__module__}:{name}"] = f"{name} = {_constant(value)}\n"
                 pending += [type(value)] if _home(type(value)) == home else []
         texts[_name(one)] = text
-    return "\n".join(f"# {name}\n{texts[name]}" for name in sorted(texts))
+    return "\n".join(sorted(texts.values()))
 
 
 def _named(text: str, scope: dict[str, Any], home: str) -> Iterator[tuple[str, Any]]:

@@ -47,7 +47,7 @@ def test_any_net_any_data_a_plugin_a_page_and_a_stage(pullback, tmp_path):
 def test_it_is_tracked(pullback, tmp_path):
     done = pullback("trace", "net.z1.width=3", "--track")
     assert done.returncode == 0, done.stderr
-    assert "open it:  mlflow ui" in done.stdout
+    assert "open it:  pullback ui" in done.stdout
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         ((kind,),) = database.execute("select value from tags where key = 'pullback.kind'")
         ((name, value),) = database.execute("select key, value from metrics")

@@ -161,13 +161,13 @@ class View:
         state, end = self._state(directory), read_end(directory)
         run_id, lines, batch = state["run_id"], state["lines"], _Batch()
         facts = read_entry(directory)
-        stride = _stride(facts)
+        shown = _Shown(facts)
         if not lines:
             batch.params = _params(facts["options"])
-        if not lines and stride > 1:
-            batch.tags["pullback.steps"] = f"every {stride}th is here; metrics.jsonl has all"
+        if not lines and shown.every > 1:
+            batch.tags["pullback.steps"] = f"every {shown.every}th; metrics.jsonl has all"
         for line in read_metrics(directory, skip=lines):
-            batch.metrics += _metrics(line) if line["step"] % stride == 0 else []
+            batch.metrics += _metrics(line) if shown(line["step"]) else []
             lines += 1
         ended = end is not None and state["ended"] != end["time"]  # a resumed run ends once more
         if end is not None and ended:
@@ -339,13 +339,20 @@ class _Batch:
             tags = []
 
 
-def _stride(facts: Mapping[str, Any]) -> int:
-    """Which steps MLflow is given: all, or of a long run as many as its charts can show."""
-    steps = int(facts.get("steps", 0))
-    if steps <= POINTS:
-        return 1
-    every = int(facts["options"].get("training.evaluate_every", 1))
-    return math.ceil(steps / POINTS / every) * every
+class _Shown:
+    """Which steps MLflow is given: all, or of a long run as many as its charts can show.
+
+    Of those where more was measured than the loss, as many again.
+    """
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        looks = int(facts["options"].get("training.evaluate_every", 1))
+        steps = int(facts.get("steps", 0))
+        self.every = max(1, math.ceil(steps / POINTS))
+        self.looks = looks * max(1, math.ceil(steps / looks / POINTS))
+
+    def __call__(self, step: int) -> bool:
+        return step % self.every == 0 or step % self.looks == 0
 
 
 def _lock_of(uri: str) -> Path:
