@@ -415,7 +415,7 @@ def rough(tmp_path_factory):
     root = tmp_path_factory.mktemp("rough")
     (root / "mine.py").write_text(PLUGIN, encoding="utf-8")
     fixed = ["plugins=[mine.py]", "loss=cross_entropy_vjp", "optimizer=sgd", "reference=null"]
-    fixed += ["training.steps=20", "net.z1.width=20"]
+    fixed += ["training.steps=20", "net.z1.width=20", "workers=1"]
     swept = ["net.a1=tanh,trips", "optimizer.lr=0.1,1e6"]
     return Swept(root, pullback(root, "train", "-m", *fixed, *swept))
 

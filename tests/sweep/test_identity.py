@@ -10,7 +10,7 @@ from pullback import registry
 from pullback.identity import identity, source
 from pullback.job import build_job
 
-FILE = '''
+FILE = """
 from dataclasses import dataclass
 import numpy as np
 
@@ -49,7 +49,7 @@ class Leaky:
 class Leakier(Leaky):
     def forward(self, x):
         return np.where(x > 0, x, SLOPE * x * float(TABLE[0])), x
-'''
+"""
 PARTS = {"slope": "0.1", "gate": "1 / (1 + np.exp(-x))", "unused": "x", "beta": "1.0"}
 PARTS |= {"swish": "gate(residual)"}
 

@@ -53,7 +53,7 @@ def end(directory: Path, planned: Plan) -> int:
     good = sum(one is not None and one["status"] in COMPLETE for one in ends)
     missing = len(planned.jobs) - len(found)
     failed = good < max(len(found), len(planned.jobs))
-    report.sweep(directory, found, failed=failed)
+    report.sweep(directory, found, "failed" if failed else "finished")
     if missing > 0:
         report.warn(f"{missing} of {len(planned.jobs)} jobs did not begin")
     tracker = Tracker(planned.shared["tracking"])

@@ -14,7 +14,14 @@ from pullback.facts import now
 from pullback.run import Outcome
 from pullback.sweep.conduct import Ending
 from pullback.sweep.manifest import Entry
-from pullback.tracking.journal import COMPLETE, END, milliseconds, read_end, write_whole
+from pullback.tracking.journal import (
+    COMPLETE,
+    END,
+    Status,
+    milliseconds,
+    read_end,
+    write_whole,
+)
 from pullback.tracking.tracker import Tracker
 
 _out = Console(highlight=False)
@@ -93,7 +100,7 @@ def run(outcome: Outcome, tracking: Mapping[str, Any]) -> int:
     return int(outcome.status == "failed")
 
 
-def sweep(directory: Path, runs: Sequence[Path], *, failed: bool) -> None:
+def sweep(directory: Path, runs: Sequence[Path], status: Status) -> None:
     """The comparison of a sweep's runs, printed and kept beside them, and its last entry."""
     from pullback.compare import frame, picture, table
 
@@ -108,7 +115,7 @@ def sweep(directory: Path, runs: Sequence[Path], *, failed: bool) -> None:
         (directory / files[1]).write_text(summary + "\n", encoding="utf-8")
         picture.draw(loaded, directory / files[2])
     end: dict[str, Any] = {
-        "status": "failed" if failed else "finished",
+        "status": status,
         "message": summary,
         "files": files,
     }

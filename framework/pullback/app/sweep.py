@@ -22,7 +22,7 @@ from pullback.sweep import manifest
 from pullback.sweep.conduct import Ending, Terms, conduct
 from pullback.sweep.manifest import Entry, Manifest
 from pullback.tracking.environment import environment
-from pullback.tracking.journal import END, RUN, SWEEP, milliseconds
+from pullback.tracking.journal import END, RUN, SWEEP, Status, milliseconds
 from pullback.tracking.tracker import Tracker
 
 _LENGTH = 40  # of the readable part of a sweep's name
@@ -60,9 +60,6 @@ def run(planned: Plan, argv: list[str], key: str) -> int:
     configs = [plugins.made_absolute(jobs[one.identity].config) for one in made.jobs]
     tracker = Tracker(tracking)
     tracker.publish(directory)
-    for one in made.jobs:
-        if (made.path(one) / RUN).is_file():  # MLflow may not have it yet
-            tracker.publish(made.path(one))
     endings: dict[str, Ending] = {}
     try:
         with Screen(len(made.jobs), done=before) as screen:
@@ -149,7 +146,8 @@ def _end(
     done = [one for one in made.jobs if made.is_done(one)]
     failed = {} if endings is None else {k: one for k, one in endings.items() if not one.is_good}
     left = len(made.jobs) - len(done) - len(failed)
-    report.sweep(directory, begun, failed=bool(failed or left))
+    status: Status = "failed" if failed or left else "finished"
+    report.sweep(directory, begun, "interrupted" if endings is None else status)
     report.tally(
         [
             (one, made.path(one), failed[one.identity])
@@ -161,7 +159,8 @@ def _end(
         left=left,
         why="the sweep was interrupted" if endings is None else "fail_fast ended the sweep",
     )
-    tracker.publish(directory)
+    for one in (directory, *begun):  # whatever MLflow does not have yet
+        tracker.publish(one)
     report.warn_of_tracker(report.waited_for(tracker), directory, tracking)
     report.where(directory, tracking)
     return int(bool(failed or left))
