@@ -33,7 +33,8 @@ pytestmark = pytest.mark.filterwarnings(
 
 STEPS = 60
 LOSSES = ("cross_entropy_vjp", "cross_entropy_exact")
-FIXED = ("experiment=founding", f"training.steps={STEPS}", "tracking.model=true")
+FIXED = ("experiment=founding", f"training.steps={STEPS}")
+KEPT = ("tracking.model=true", "tracking.pictures=true")
 QUICK = ("tracking=none", "tracking.pictures=false")
 
 PLUGIN = '''
@@ -136,7 +137,7 @@ class Swept:
 def sweep(tmp_path_factory):
     root = tmp_path_factory.mktemp("sweep")
     return Swept(
-        root, pullback(root, "train", "-m", *FIXED, f"loss={','.join(LOSSES)}", "seed=0,1")
+        root, pullback(root, "train", "-m", *FIXED, *KEPT, f"loss={','.join(LOSSES)}", "seed=0,1")
     )
 
 
@@ -182,7 +183,7 @@ def test_a_sweep_leaves_its_runs_and_their_comparison(sweep):
     assert [path.name for path in sweep.runs] == ["0", "1", "2", "3"]
     facts = json.loads((sweep.directory / "sweep.json").read_text())
     assert (facts["swept"], len(facts["jobs"])) == (["loss", "seed"], 4)
-    assert facts["fixed"] == [*FIXED[:-1], "tracking.model=True"]
+    assert facts["fixed"][:2] == [*FIXED]
     assert (sweep.directory / "curves.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     markdown = (sweep.directory / "comparison.md").read_text()
     assert all(loss in markdown for loss in LOSSES)

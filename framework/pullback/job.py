@@ -107,6 +107,7 @@ def build_job(config: Config) -> Job:
     attempt(lambda: _threads(config["threads"], "threads"))
     attempt(lambda: _threads(config.get("workers", "auto"), "workers"))
     attempt(lambda: _retries(config.get("retries", 0)))
+    attempt(lambda: _kept(config["tracking"]))
     drawn = not any(problem.startswith(("seed:", "dtype:")) for problem in problems)
     data = attempt(lambda: _data(config)) if drawn else None
     net = attempt(lambda: _net(config, data))
@@ -158,6 +159,13 @@ def _threads(number: int | str, what: str) -> None:
 def _retries(number: int) -> None:
     if number < 0:
         raise ConfigError(f"must not be negative, and it is {number}", "retries")
+
+
+def _kept(tracking: Config) -> None:
+    for key in ("pictures", "model"):
+        value = tracking.get(key, "auto")
+        if value != "auto" and not isinstance(value, bool):
+            raise ConfigError(f"must be true, false or auto, not {value!r}", f"tracking.{key}")
 
 
 def _reference(config: Config, loss: Loss | None) -> Loss | None:

@@ -36,8 +36,8 @@ class Tracking:
     name: str = "mlflow"
     uri: str = "sqlite:///mlflow.db"
     experiment: str = "pullback"
-    pictures: bool = True
-    model: bool = True
+    pictures: bool | str = "auto"
+    model: bool | str = "auto"
 
 
 def root_schema() -> Any:

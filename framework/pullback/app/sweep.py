@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pullback.app import plugins, report
-from pullback.app.composition import parse, quoted
+from pullback.app.composition import Config, parse, quoted
 from pullback.app.preflight import Plan, Planned
 from pullback.app.progress import Screen
 from pullback.errors import ConfigError
@@ -57,7 +57,7 @@ def run(planned: Plan, argv: list[str], key: str) -> int:
     before = sum(map(made.is_done, made.jobs))
     if before < len(made.jobs):
         (directory / END).unlink(missing_ok=True)
-    configs = [plugins.made_absolute(jobs[one.identity].config) for one in made.jobs]
+    configs = [_of_many(jobs[one.identity].config) for one in made.jobs]
     tracker = Tracker(tracking)
     tracker.publish(directory)
     endings: dict[str, Ending] = {}
@@ -71,6 +71,13 @@ def run(planned: Plan, argv: list[str], key: str) -> int:
     finally:
         os.close(lock)
     return _end(made, before, endings, tracker, tracking)
+
+
+def _of_many(config: Config) -> Config:
+    """A job's config as its worker is given it: auto leaves out what only a single run is worth."""
+    whole = plugins.made_absolute(config)
+    kept = {key: whole["tracking"][key] is True for key in ("pictures", "model")}
+    return {**whole, "tracking": {**whole["tracking"], **kept}}
 
 
 def _named(planned: Plan) -> Any:
