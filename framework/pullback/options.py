@@ -6,8 +6,10 @@ refused with the same words wherever it is given.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
+import pickle
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -163,21 +165,26 @@ def _checked(cls: type, name: str, given: dict[str, Any], where: str) -> dict[st
 
 
 def _typed(cls: type, name: str, given: dict[str, Any], where: str) -> dict[str, Any]:
+    given = {key: _as_plain(value) for key, value in given.items()}
+    objects = {key: value for key, value in given.items() if not _is_plain(value)}
+    plainly = pickle.dumps({key: one for key, one in given.items() if key not in objects})
+    return {**copy.deepcopy(_typed_by_omegaconf(cls, name, plainly, where)), **objects}
+
+
+@functools.lru_cache(maxsize=512)
+def _typed_by_omegaconf(cls: type, name: str, given: bytes, where: str) -> dict[str, Any]:
+    """The jobs of a sweep share nearly all options; in bytes, 1 and True are two."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     typed = OmegaConf.structured(schema(cls, name))
-    given = {key: _as_plain(value) for key, value in given.items()}
-    objects = {key: value for key, value in given.items() if not _is_plain(value)}
-    for key, value in given.items():
-        if key in objects:
-            continue
+    for key, value in pickle.loads(given).items():
         try:
             typed[key] = value
         except OmegaConfBaseException as error:
             problem = str(error).splitlines()[0]
             raise ConfigError(problem, f"{where}.{key}" if where else key) from error
-    return {**typing.cast("dict[str, Any]", OmegaConf.to_container(typed)), **objects}
+    return typing.cast("dict[str, Any]", OmegaConf.to_container(typed))
 
 
 def _as_plain(value: Any) -> Any:

@@ -110,9 +110,12 @@ def _train(
 
 
 def _yaml(config: Config) -> str:
-    from omegaconf import OmegaConf
+    """As OmegaConf writes it, so that it reads the same values again."""
+    import yaml
+    from omegaconf._utils import get_omega_conf_dumper
 
-    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+    dumper = get_omega_conf_dumper()
+    return yaml.dump(dict(config), Dumper=dumper, allow_unicode=True, sort_keys=False)  # type: ignore[no-any-return]
 
 
 def _keep(job: Job, result: Result, directory: Path) -> str:

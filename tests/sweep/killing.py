@@ -12,6 +12,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -98,6 +99,12 @@ def disturbed(cwd: Path, jobs: int, kills: int, rng: random.Random, *words: str)
     return hits
 
 
+def in_mlflow(cwd: Path) -> dict[str, int]:
+    """How many runs MLflow shows, by their status; the sweep itself is one of them."""
+    with contextlib.closing(sqlite3.connect(cwd / "mlflow.db")) as database:
+        return dict(database.execute("SELECT status, COUNT(*) FROM runs GROUP BY status"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=20)
@@ -109,8 +116,11 @@ def main() -> None:
         whole.communicate()
         hits = disturbed(Path(other), args.jobs, args.kills, random.Random(args.seed))
         same = table(Path(one)) == table(Path(other))
+        shown = in_mlflow(Path(other))
         print(f"{hits} kills of {args.kills} hit; {args.jobs} runs; tables identical: {same}")
+        print(f"in MLflow: {shown}")
         assert same
+        assert shown == {"FINISHED": args.jobs + 1}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import subprocess
@@ -14,13 +15,18 @@ _PACKAGES = ("pullback", "numpy", "hydra-core", "omegaconf", "mlflow", "pandas",
 
 def environment() -> dict[str, Any]:
     """Facts as JSON values; ``git`` is null outside a repository."""
+    return {**_of_process(Path.cwd()), "blas_threads": blas_threads()}
+
+
+@functools.cache
+def _of_process(directory: Path) -> dict[str, Any]:
+    """What does not change while a process imports nothing anew: a sweep asks for every run."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
-        "blas_threads": blas_threads(),
-        "git": commit(Path.cwd()),
+        "git": commit(directory),
         **{package: _version(package) for package in _PACKAGES},
     }
 
