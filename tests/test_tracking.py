@@ -191,9 +191,6 @@ class Client:
         info = type("Info", (), {"run_id": f"run{self.runs}"})
         return type("Run", (), {"info": info})
 
-    def get_run(self, run_id):
-        return run_id
-
     def log_batch(self, run_id, metrics=(), params=(), tags=()):
         assert len(metrics) + len(params) + len(tags) <= 1000
         assert len(params) <= 100

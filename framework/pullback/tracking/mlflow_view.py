@@ -6,6 +6,7 @@ of at most a thousand; publishing again adds what is new, and nothing twice.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import hashlib
 import json
@@ -31,6 +32,7 @@ from pullback.tracking.journal import (
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 # Or its UI opens among traces and judges.
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
@@ -69,7 +71,7 @@ class View:
         self.uri, self.experiment = absolute(uri), experiment
         self._client: MlflowClient | None = None
         self._experiment_id = ""
-        self._there: set[str] = set()  # runs that the store is known to have
+        self._made = ""  # which store this is: one that was made anew has other runs
 
     @property
     def client(self) -> MlflowClient:
@@ -85,8 +87,11 @@ class View:
             for noisy in ("mlflow", "alembic"):
                 logging.getLogger(noisy).setLevel(logging.ERROR)
             with locks.held(_lock_of(self.uri)):
+                _make_database(self.uri)
                 client = MlflowClient(self.uri)
-                self._experiment_id = self._find_experiment(client)
+                experiment = self._find_experiment(client)
+            self._experiment_id = str(experiment.experiment_id)
+            self._made = f"{experiment.experiment_id}, {experiment.creation_time}"
             self._client = client
         return self._client
 
@@ -94,18 +99,17 @@ class View:
     def experiment_id(self) -> str:
         return self._experiment_id if self.client else ""
 
-    def _find_experiment(self, client: MlflowClient) -> str:
+    def _find_experiment(self, client: MlflowClient) -> Experiment:
         from mlflow.exceptions import MlflowException
 
         found = client.get_experiment_by_name(self.experiment)
         if found is None:
-            try:
-                return client.create_experiment(self.experiment, self._artifacts(), _KIND)
-            except MlflowException:  # another process made it meanwhile
-                found = client.get_experiment_by_name(self.experiment)
+            with contextlib.suppress(MlflowException):  # another machine made it meanwhile
+                client.create_experiment(self.experiment, self._artifacts(), _KIND)
+            found = client.get_experiment_by_name(self.experiment)
         if found is None:
             raise LookupError(f"the experiment '{self.experiment}' cannot be made")
-        return found.experiment_id
+        return found
 
     def _artifacts(self) -> str | None:
         """Beside a SQLite file; a server has a place of its own."""
@@ -140,7 +144,10 @@ class View:
             return self._publish_run(directory)
 
     def is_current(self, directory: Path) -> bool:
-        """Whether the end of a run or a sweep is in MLflow, so that there is nothing to be sent."""
+        """Whether the end of a run or a sweep is in MLflow, so that there is nothing to be sent.
+
+        Only a view that was opened knows whether the store is the one that it was.
+        """
         end = read_end(directory)
         return end is not None and self._known(directory).get("ended") == end["time"]
 
@@ -187,7 +194,8 @@ class View:
         path = directory / STATE
         if path.is_file():
             state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            if (state["uri"], state["experiment"]) == (self.uri, self.experiment):
+            same = (state["uri"], state["experiment"]) == (self.uri, self.experiment)
+            if same and self._made in ("", state["made"]):
                 return state
         return {}
 
@@ -197,23 +205,14 @@ class View:
         The intention is written before the run is made: a process that is killed in between leaves
         a run that the next one finds by its tag.
         """
-        new: dict[str, Any] = {
-            "uri": self.uri,
-            "experiment": self.experiment,
-            "run_id": "",
-            "lines": 0,
-        }
-        state = self._known(directory)
-        facts = read_entry(directory)
-        if not state:
-            state = new | {"ended": None}
-            self._save_state(directory, state)
-        else:
+        state, facts = self._known(directory), read_entry(directory)
+        if state:
             state["run_id"] = state["run_id"] or self._find(facts["id"])
-        if not state["run_id"] or self._is_gone(state["run_id"]):
-            run_id = self._create(directory, facts)
-            state = new | {"ended": None, "run_id": run_id}
-        self._there.add(state["run_id"])
+        else:
+            store = {"uri": self.uri, "experiment": self.experiment, "made": self._made}
+            state = {**store, "run_id": "", "lines": 0, "ended": None}
+            self._save_state(directory, state)
+        state["run_id"] = state["run_id"] or self._create(directory, facts)
         self._save_state(directory, state)
         return state
 
@@ -221,20 +220,6 @@ class View:
         told = f"tags.`pullback.id` = '{identifier}'"
         found = self.client.search_runs([self.experiment_id], told, max_results=1)
         return str(found[0].info.run_id) if found else ""
-
-    def _is_gone(self, run_id: str) -> bool:
-        """Whether the store has no such run: it was made anew meanwhile."""
-        from mlflow.exceptions import MlflowException
-
-        if run_id in self._there:
-            return False
-        try:
-            self.client.get_run(run_id)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return True
-            raise
-        return False
 
     def _save_state(self, directory: Path, state: Mapping[str, Any]) -> None:
         write_whole(directory / STATE, json.dumps(state))
@@ -353,6 +338,23 @@ class _Shown:
 
     def __call__(self, step: int) -> bool:
         return step % self.every == 0 or step % self.looks == 0
+
+
+def _make_database(uri: str) -> None:
+    """A SQLite file that is new is made beside its place and then named: MLflow cannot go on with
+    one that it began, where the disk was full or the process was killed."""
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or path.exists():
+        return
+    from mlflow import MlflowClient
+
+    unfinished = path.with_name(f".{path.name}.part")
+    unfinished.unlink(missing_ok=True)
+    try:
+        MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _lock_of(uri: str) -> Path:

@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         view = views.setdefault(store, View(*store))
         try:
             _mark_if_gone(directory)
+            assert view.client  # a store may have been made anew
             there = view.is_current(directory)
             view.publish(directory)
             counts["there already" if there else "brought up to date"] += 1
