@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
@@ -98,11 +98,12 @@ def _indistinguishable(a: Any, b: Any) -> bool:
     return bool(np.allclose(a, b, rtol=0, atol=room, equal_nan=True))
 
 
-def tried(subject: Subject) -> list[Mutant]:
-    """Every mutant of a unit, with every check of its kind."""
+def tried(subject: Subject, chosen: Container[str] | None = None) -> list[Mutant]:
+    """The mutants of a unit, all or those of some mistakes, with every check of its kind."""
     return [
         Mutant(subject.kind, subject.name, name, _failing(replace(subject, unit=wrong)))
         for name, wrong in mutants_of(subject)
+        if chosen is None or name in chosen
     ]
 
 
