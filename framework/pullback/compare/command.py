@@ -45,6 +45,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metrics", type=_names, metavar="NAMES", help="the columns, as in test_loss,best_step"
     )
+    parser.add_argument(
+        "--where", metavar="EXPRESSION", help="as in \"optimizer.lr > 0.01 and loss == 'mse'\""
+    )
+    parser.add_argument(
+        "--sort",
+        metavar="NAME",
+        help="by the mean of a metric, or an option; -NAME: the most first",
+    )
+    parser.add_argument(
+        "--paired", metavar="METRIC", help="what variants are compared in; default: the first loss"
+    )
     for kind, what in (
         ("csv", "every digit, in seconds and bytes; - for standard output"),
         ("markdown", "the table; - for standard output"),
@@ -58,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the table and what is to be said of it; write the files. Raises PullbackError."""
     from rich.console import Console
 
-    from pullback.compare import frame, table
+    from pullback.compare import filters, frame, table
 
     if [args.csv, args.markdown, args.html].count("-") > 1:
         raise PullbackError("only one of --csv, --markdown and --html can have standard output")
@@ -66,10 +77,17 @@ def run(args: argparse.Namespace) -> int:
     runs = frame.load(_chosen(args, console))
     if runs.empty:
         raise PullbackError(_no_runs(args.directories or [_RUNS], runs.attrs["unreadable"]))
+    if args.where:
+        runs = filters.matching(runs, args.where)
+        if runs.empty:
+            raise PullbackError(f"--where '{args.where}': it is true of none of these runs")
     aggregated = frame.aggregate(runs, args.over, args.metrics)
+    if args.sort:
+        aggregated = frame.sorted_by(aggregated, args.sort)
     console.print(table.render(aggregated, args.metrics))
     if table.least_width(aggregated, args.metrics) > console.width:
         _say(console, "wider than this terminal: choose columns with --metrics, or use --html FILE")
+    _compare(runs, aggregated, args, console)
     _tell(runs, console)
 
     if args.csv:
@@ -84,6 +102,25 @@ def run(args: argparse.Namespace) -> int:
         with _writing(args.picture, console):
             draw(runs, args.picture, args.over)
     return 0
+
+
+def _compare(
+    runs: pd.DataFrame, aggregated: pd.DataFrame, args: argparse.Namespace, console: Console
+) -> None:
+    """Which variants differ, where there are two and more than one run of each."""
+    from pullback.compare import table
+    from pullback.compare.statistics import paired
+
+    metric = args.paired or table.default_metric(aggregated)
+    if not metric:
+        return
+    found = paired(runs, metric, args.over)
+    if found.empty or (found["pairs"] < 2).all():
+        return
+    console.print()
+    console.print(table.render_paired(found.head(_LISTED)))
+    if len(found) > _LISTED:
+        _say(console, f"and {len(found) - _LISTED} comparisons more: --where chooses runs")
 
 
 def _names(text: str) -> list[str]:

@@ -13,6 +13,8 @@ import pandas as pd
 from pullback.compare.runs import COMPLETE, Run, find, read
 from pullback.errors import PullbackError, nearest
 
+NOTHING = "–"
+
 # First in every table, in this order; any other metric follows by name.
 _METRICS = (
     "test_loss",
@@ -113,6 +115,26 @@ def shortened(names: Sequence[str]) -> dict[str, str]:
     return {name: brief if brief not in names else name for name, brief in short.items()}
 
 
+def option_text(value: Any) -> str:
+    """An option's value as a config writes it; a dash where there is none."""
+    if value is None:
+        return NOTHING
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def labels_of(options: pd.DataFrame) -> pd.Series[str]:
+    """What to call each row's variant: a unit by its name, any other value with its option's."""
+    short = options.rename(columns=shortened(list(map(str, options))))
+    labels = [
+        ", ".join(
+            value if isinstance(value, str) else f"{name} {option_text(value)}"
+            for name, value in row.items()
+        )
+        for _, row in short.iterrows()
+    ]
+    return pd.Series(labels, options.index, dtype=object)
+
+
 def variants(options: pd.DataFrame) -> pd.Series[int]:
     """A number for each row, the same where all options are; from 0, by first appearance."""
     rows = [tuple(row) for row in options.to_numpy(dtype=object)]
@@ -157,6 +179,24 @@ def aggregate(
         columns = {key: found[name].where(everywhere[name]) for key, found in statistics.items()}
         parts[name] = pd.DataFrame(columns, index=parts["runs"].index)
     return pd.concat(parts, axis=1)
+
+
+def sorted_by(aggregated: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The variants by the mean of a metric or by an option, from the least; from the most, ``-``.
+
+    Raises PullbackError for a name that is none of theirs.
+    """
+    wanted = name.removeprefix("-")
+    means = {str(one): (one, "mean") for one in aggregated.columns.unique(0)}
+    known = {**means, **{str(one): ("option", one) for one in section(aggregated, "option")}}
+    known = {one: column for one, column in known.items() if one not in ("option", "runs")}
+    if wanted not in known:
+        raise PullbackError(f"--sort: nothing here is called '{wanted}'{nearest(wanted, known)}")
+    values = aggregated[known[wanted]]
+    if values.dtype == object:
+        values = values.map(option_text)
+    order = values.sort_values(ascending=not name.startswith("-"), kind="stable").index
+    return aggregated.loc[order]
 
 
 def _full_name(name: str, options: pd.DataFrame) -> str:

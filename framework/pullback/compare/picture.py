@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pullback.compare.frame import distinguishing, section, shortened, variants
+from pullback.compare.frame import distinguishing, labels_of, section, variants
 from pullback.compare.runs import COMPLETE, curve
-from pullback.compare.table import option_text
 from pullback.errors import PullbackError
 from pullback.tracking.pictures import COLOURS
 
@@ -80,26 +79,17 @@ def _variants(
 ) -> tuple[list[Variant], int]:
     """The variants to draw, in order of appearance, and how many there are."""
     names = distinguishing(complete, over)
-    options = section(complete, "option")[names].rename(columns=shortened(names))
+    options = section(complete, "option")[names]
     variant = variants(options)
     means = complete["metric", metric].groupby(variant).mean()
     lowest = means.nsmallest(len(COLOURS))
     shown = []
     for number in sorted(lowest.index):
         runs = complete[variant == number]
-        label = _label(options.loc[runs.index[0]])
+        label = labels_of(options.loc[runs.index[:1]]).iloc[0]
         curves = [curve(directory, metric) for directory in runs["run", "directory"]]
         shown.append(Variant(label, runs["metric", metric], _common(curves)))
     return shown, len(means)
-
-
-def _label(options: pd.Series) -> str:
-    """A unit's name speaks for itself; any other value needs the name of its option."""
-    texts = [
-        value if isinstance(value, str) else f"{name} {option_text(value)}"
-        for name, value in options.items()
-    ]
-    return ", ".join(texts)
 
 
 def _common(curves: list[dict[int, float]]) -> pd.DataFrame:

@@ -11,17 +11,16 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from pullback.compare.frame import section
+from pullback.compare.frame import NOTHING, option_text, section
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _TERMINAL = 80
-_NOTHING = "–"
 
 # In full, and for the terminal.
 _LABELS = {
@@ -106,6 +105,53 @@ def render(aggregated: pd.DataFrame, metrics: Sequence[str] | None = None) -> Ta
     return table
 
 
+def default_metric(aggregated: pd.DataFrame) -> str:
+    """The metric that the table shows first; '' where no run has any."""
+    return next(iter(_default(aggregated)), "")
+
+
+def render_paired(found: pd.DataFrame) -> Table:
+    """Comparisons of :func:`pullback.compare.statistics.paired` for the terminal."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    together = found.attrs["together"]
+    many = f", {together} intervals at once" if together > 1 else ""
+    told = f"Mean of the differences at the same seed, with its 95 % interval{many}."
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        caption=Text(told),
+        caption_justify="left",
+    )
+    what = str(found.attrs["metric"]).replace("_", " ")
+    for heading in ("variant\n− another", f"{what}\ndifference", "effect", "pairs", "finding"):
+        number = heading in ("effect", "pairs") or heading.endswith("difference")
+        justify: Literal["right", "left"] = "right" if number else "left"
+        table.add_column(Text(heading), justify=justify, vertical="bottom", no_wrap=number)
+    for _, row in found.iterrows():
+        both = f"{row['variant']}\n− {row['other']}"
+        cells = (both, _with_interval(row), _effect(row), str(row["pairs"]), row["finding"])
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _with_interval(row: pd.Series) -> str:
+    """The difference and half its interval, in the same decimals."""
+    half = (row["high"] - row["low"]) / 2
+    if math.isnan(half) or half == 0:
+        return _text(row["difference"], None)
+    decimals = _decimals(max(abs(row["low"]), abs(row["high"])), 3, 6)
+    return f"{_text(row['difference'], decimals)} ± {_text(half, decimals)}"
+
+
+def _effect(row: pd.Series) -> str:
+    return NOTHING if math.isnan(row["effect"]) or row["pairs"] < 2 else f"{row['effect']:.2f}"
+
+
 def least_width(aggregated: pd.DataFrame, metrics: Sequence[str] | None = None) -> int:
     """The columns of a terminal in which :func:`render` need not fold anything."""
     return _width(columns(aggregated, metrics), gap=1)
@@ -186,13 +232,6 @@ def _option(name: str, values: Iterable[Any]) -> Column:
     return Column(name, brief, [option_text(value) for value in values], number)
 
 
-def option_text(value: Any) -> str:
-    """An option's value as a config writes it; a dash where there is none."""
-    if value is None:
-        return _NOTHING
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 def _metric(name: str, statistics: pd.DataFrame) -> Column:
     spaced = name.replace("_", " ")
     heading, brief = _LABELS.get(name, (spaced, "\n".join(spaced.rsplit(" ", 1)) + " {unit}"))
@@ -234,7 +273,7 @@ def _decimals(value: float, significant: int, most: int) -> int | None:
 
 def _text(value: float, decimals: int | None) -> str:
     if math.isnan(value):
-        return _NOTHING
+        return NOTHING
     if value == 0 and decimals is None:
         return "0"
     return f"{value:.1e}" if decimals is None else f"{value:.{decimals}f}"

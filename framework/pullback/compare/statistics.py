@@ -1,0 +1,97 @@
+"""Whether variants differ: compared run by run at the same seed, with an interval and an effect.
+
+Two variants that were given the same seed saw the same data, the same first parameters and the same
+batches, so their difference at each seed is free of what the seed does to both. Of these
+differences d_1 … d_n, with mean d̄ and sample standard deviation s,
+
+    interval   d̄ ± t(1 − α/2m; n − 1) s/√n        for all m comparisons together at 1 − α
+    effect     (d̄/s) (1 − 3/(4n − 5))             Cohen's d_z with Hedges' correction
+
+A difference is shown where the interval leaves out 0. The intervals are Bonferroni's, and suppose
+that the mean of the differences is about normal; with few seeds they are wide, and rightly so.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from pullback.compare.frame import distinguishing, labels_of, section, variants
+from pullback.errors import PullbackError, nearest
+from pullback.tracking.journal import COMPLETE
+
+COLUMNS = ("variant", "other", "pairs", "difference", "low", "high", "effect", "finding")
+IDENTICAL, NOT_SHOWN, TOO_FEW = "identical", "no difference shown", "too few pairs"
+_ALPHA = 0.05
+
+
+def paired(frame: pd.DataFrame, metric: str, over: Sequence[str] = ("seed",)) -> pd.DataFrame:
+    """Every two variants of a frame of runs, a row each, with the columns of :data:`COLUMNS`.
+
+    ``difference`` is the mean of variant − other over the ``pairs`` of complete runs that agree in
+    the options ``over``; ``finding`` says whether it is shown to be lower or higher, is 0 at every
+    seed, is not shown, or could not be judged from one pair. ``attrs`` has the metric, and
+    ``together``, the number of comparisons that the intervals allow for.
+
+    Raises PullbackError where no run has the metric.
+    """
+    by_variant = _by_variant(frame, metric, over)
+    pairs = list(itertools.combinations(by_variant, 2))
+    judged = [
+        one
+        for a, b in pairs
+        if len(one := (by_variant[a] - by_variant[b]).dropna()) > 1 and (one != 0).any()
+    ]
+    rows = [
+        (a, b, *_compared((by_variant[a] - by_variant[b]).dropna(), max(len(judged), 1)))
+        for a, b in pairs
+    ]
+    found = pd.DataFrame(rows, columns=list(COLUMNS))
+    found.attrs |= {"metric": metric, "together": len(judged)}
+    return found
+
+
+def _by_variant(frame: pd.DataFrame, metric: str, over: Sequence[str]) -> dict[str, pd.Series]:
+    """The metric of each variant by what its runs are repeated over; the last of each counts."""
+    known = section(frame, "metric")
+    if metric not in known:
+        raise PullbackError(f"no run has a metric '{metric}'{nearest(metric, map(str, known))}")
+    complete = frame[frame["run", "status"].isin(COMPLETE)]
+    options = section(complete, "option")
+    names = distinguishing(complete, over)
+    repeated = [
+        name for name in map(str, options) if name in over or name.removesuffix(".name") in over
+    ]
+    index = pd.Series(
+        [tuple(row) for row in options[repeated].to_numpy(dtype=object)], options.index
+    )
+    labels = labels_of(options[names])
+    found: dict[str, pd.Series] = {}
+    number = variants(options[names])
+    for _, rows in complete.groupby(number, sort=False):
+        values = pd.Series(rows["metric", metric].to_numpy(), pd.Index(index[rows.index]))
+        found[labels[rows.index[0]]] = values[~values.index.duplicated(keep="last")]
+    return found
+
+
+def _compared(differences: pd.Series[float], together: int) -> tuple[float | int | str, ...]:
+    """pairs, difference, low, high, effect, finding."""
+    n = len(differences)
+    if n == 0 or (differences == 0).all():
+        nothing = (0.0, 0.0, 0.0, 0.0) if n else (math.nan,) * 4
+        return n, *nothing, IDENTICAL if n else TOO_FEW
+    mean = float(differences.mean())
+    if n == 1:
+        return n, mean, math.nan, math.nan, math.nan, TOO_FEW
+    from scipy import stats
+
+    sd = float(differences.std(ddof=1))
+    half = float(stats.t.ppf(1 - _ALPHA / (2 * together), n - 1)) * sd / math.sqrt(n)
+    effect = np.inf * np.sign(mean) if sd == 0 else mean / sd * (1 - 3 / (4 * n - 5))
+    low, high = mean - half, mean + half
+    finding = "lower" if high < 0 else "higher" if low > 0 else NOT_SHOWN
+    return n, mean, low, high, float(effect), finding
