@@ -21,7 +21,12 @@ from pathlib import Path
 
 BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.M | re.S)
 # What no two runs have in common, and what is told of it.
-PASSING = {r"\d+\.\d s\b": "… s", r"runs/[\d/-]+": "runs/…", r"\d[\d.]*e-1\d": "…"}
+PASSING = {
+    r"-?\d\.\de-\d+ ± \d\.\de-\d+": "…",
+    r"\d+\.\d s\b": "… s",
+    r"runs/[\d/-]+": "runs/…",
+    r"\d[\d.]*e-1\d": "…",
+}
 
 
 @dataclass(frozen=True)

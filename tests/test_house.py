@@ -24,7 +24,7 @@ FLOORS = [
     ["job", "tracking"],
     ["identity", "compare", "verify"],
     ["facts"],
-    ["run", "testing", "proving", "tracing", "derivations"],
+    ["run", "testing", "twins", "proving", "tracing", "derivations"],
     ["sweep"],
     ["app"],
     ["cli"],
@@ -48,7 +48,7 @@ HEAVY = {
 CORE = {"errors", "units", "registry", "checkpoint", "data", "options", "net", "divergence"}
 CORE |= {"facts", "refusals", "evaluation", "meter", "state", "training", "job", "run", "tracking"}
 CORE |= {"cli", "listing", "verify", "testing", "notation", "pages", "proving", "tracing"}
-CORE |= {"derivations", "identity", "locks", "sourcefile", "sweep"}
+CORE |= {"derivations", "identity", "locks", "sourcefile", "sweep", "twins"}
 
 
 def modules() -> dict[str, Path]:

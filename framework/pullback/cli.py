@@ -16,6 +16,7 @@ COMMANDS = {
     "sync": "bring MLflow up to date with the runs below a directory",
     "ui": "MLflow's pages on the runs of a directory",
     "compare": "tables and pictures of the runs below a directory",
+    "twins": "two variants from the same seed: do they differ, or only round otherwise",
     "trace": "every value and every gradient of a network, stage by stage, with its equation",
     "check": "whether each backward is the pullback of its own forward",
     "prove": "the same by formulas, from the units' own code; and the formulas",
@@ -101,6 +102,7 @@ _MODULES = {
     "prove": "pullback.proving.command",
     "sync": "pullback.tracking.sync",
     "trace": "pullback.app.trace",
+    "twins": "pullback.app.twins",
     "ui": "pullback.tracking.ui",
 }
 _WITH_UNITS = ("check", "list", "prove")

@@ -17,7 +17,6 @@ import itertools
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from pullback.compare.frame import distinguishing, labels_of, section, variants
@@ -91,7 +90,9 @@ def _compared(differences: pd.Series[float], together: int) -> tuple[float | int
 
     sd = float(differences.std(ddof=1))
     half = float(stats.t.ppf(1 - _ALPHA / (2 * together), n - 1)) * sd / math.sqrt(n)
-    effect = np.inf * np.sign(mean) if sd == 0 else mean / sd * (1 - 3 / (4 * n - 5))
+    effect = math.nan if n == 2 else math.copysign(math.inf, mean)  # of two nothing is left of it
+    if n > 2 and sd > 0:
+        effect = mean / sd * (1 - 3 / (4 * n - 5))
     low, high = mean - half, mean + half
     finding = "lower" if high < 0 else "higher" if low > 0 else NOT_SHOWN
-    return n, mean, low, high, float(effect), finding
+    return n, mean, low, high, effect, finding
