@@ -534,7 +534,7 @@ def test_a_run_prints_draws_and_logs(frame, monkeypatch, tmp_path):
         console=Console(file=out, width=80),
     )
     assert "wrote atlas.svg" in out.getvalue()
-    assert "open it:  mlflow ui --backend-store-uri sqlite:///evidence.db" in out.getvalue()
+    assert f"open it:  pullback ui --uri sqlite:///{tmp_path}/evidence.db" in out.getvalue()
     assert "<svg" in (tmp_path / "atlas.svg").read_text(encoding="utf-8")
 
     client = MlflowClient(uri)

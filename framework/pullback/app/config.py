@@ -140,7 +140,7 @@ class PullbackSearchPath(SearchPathPlugin):
         search_path.append("registry", f"registry://{';'.join(self.plugins)}")
 
 
-def install(plugins: list[str], sweep: str) -> None:
+def install(plugins: list[str], sweep: str = "sweep") -> None:
     """Make Hydra know the registry, the shipped configs, and ``${sweep_name:}``, the name of the
     directory of a sweep; called once, before it composes."""
     OmegaConf.register_new_resolver("sweep_name", lambda: sweep, replace=True)

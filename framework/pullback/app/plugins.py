@@ -13,7 +13,7 @@ from pullback.job import plugin_references
 from pullback.tracking import mlflow_view
 
 
-def load(overrides: list[str], sweep: str = "") -> None:
+def load(overrides: list[str], sweep: str = "sweep") -> None:
     """Import them, and make Hydra know their units, those that ship, and the configs.
 
     ``sweep`` is the name of the directory that a sweep lies in, if nothing else is said.
