@@ -48,6 +48,39 @@ def pullback(tmp_path: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
+def config() -> Callable[..., dict[str, Any]]:
+    """A resolved config of a small network, with what is changed in it at the top."""
+
+    def make(**changes: Any) -> dict[str, Any]:
+        width = {"name": "affine", "width": "classes"}
+        whole = {
+            "seed": 0,
+            "dtype": "float32",
+            "reference": None,
+            "threads": 1,
+            "standardise": True,
+            "training": {"steps": 4},
+            "split": {"validation": 0.2, "test": 0.2},
+            "tracking": {
+                "name": "none",
+                "uri": "",
+                "experiment": "",
+                "pictures": True,
+                "model": True,
+            },
+            "plugins": [],
+            "net": {"z1": {"name": "affine", "width": 5}, "a1": "tanh", "z2": width},
+            "loss": {"name": "cross_entropy_exact"},
+            "optimizer": {"name": "adam"},
+            "schedule": {"name": "constant"},
+            "dataset": {"name": "moons", "n": 50},
+        }
+        return whole | changes
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def moons() -> Data:
     """200 points to learn from, 100 for validation, 100 for the test; two features, two classes."""
     rng = np.random.default_rng(0)

@@ -425,26 +425,6 @@ def test_a_model_is_read_without_mlflow(tmp_path, moons):
 # The pictures of a run
 
 
-def config(**changes):
-    whole = {
-        "seed": 0,
-        "dtype": "float32",
-        "reference": None,
-        "threads": 1,
-        "standardise": True,
-        "training": {"steps": 4},
-        "split": {"validation": 0.2, "test": 0.2},
-        "tracking": {"name": "none", "uri": "", "experiment": "", "pictures": True, "model": True},
-        "plugins": [],
-        "net": STAGES,
-        "loss": {"name": "cross_entropy_exact"},
-        "optimizer": {"name": "adam"},
-        "schedule": {"name": "constant"},
-        "dataset": {"name": "moons", "n": 50},
-    }
-    return whole | changes
-
-
 @pytest.mark.parametrize(
     ("changes", "boundary"),
     [
@@ -455,7 +435,7 @@ def config(**changes):
     ],
     ids=["two features", "five classes", "three features", "numbers"],
 )
-def test_the_boundary_is_drawn_for_two_features_and_classes(tmp_path, changes, boundary):
+def test_the_boundary_is_drawn_for_two_features_and_classes(tmp_path, config, changes, boundary):
     if changes.get("dataset") == {"name": "file"}:
         rows = "".join(f"{i % 7},{i % 5},{i / 10}\n" for i in range(30))
         (tmp_path / "points.csv").write_text(f"a,b,t\n{rows}")
@@ -469,7 +449,7 @@ def test_the_boundary_is_drawn_for_two_features_and_classes(tmp_path, changes, b
     assert (tmp_path / "run" / "model" / "net.json").is_file()
 
 
-def test_no_pictures_and_no_model_where_none_are_asked_for(tmp_path):
+def test_no_pictures_and_no_model_where_none_are_asked_for(tmp_path, config):
     tracking = {"name": "none", "uri": "", "experiment": "", "pictures": False, "model": False}
     execute(build_job(config(tracking=tracking)), tmp_path / "run", overrides=[])
     assert not list((tmp_path / "run").glob("*.png"))

@@ -39,30 +39,20 @@ class Other(Tanh):
 
 
 @pytest.fixture
-def job(tmp_path):
+def job(tmp_path, config):
     file = tmp_path / "mine.py"
     file.write_text(FILE, encoding="utf-8")
 
     def make(layer="tanh", **changes):
-        stages = {"z1": {"name": "affine", "width": 8}, "a1": layer}
-        stages["z2"] = {"name": "affine", "width": "classes"}
-        whole = {
-            "seed": 0,
-            "dtype": "float32",
-            "reference": None,
-            "threads": 1,
-            "standardise": True,
-            "training": {"steps": 40, "batch_size": 32},
-            "split": {"validation": 0.2, "test": 0.2},
-            "tracking": {"name": "none", "uri": "", "experiment": ""},
-            "plugins": [str(file)],
-            "net": stages,
-            "loss": {"name": "cross_entropy_fused"},
-            "optimizer": {"name": "sgd", "lr": 0.3},
-            "schedule": {"name": "constant"},
-            "dataset": {"name": "moons", "n": 200},
-        }
-        return build_job(whole | changes)
+        whole = config(
+            training={"steps": 40, "batch_size": 32},
+            plugins=[str(file)],
+            loss={"name": "cross_entropy_fused"},
+            optimizer={"name": "sgd", "lr": 0.3},
+            dataset={"name": "moons", "n": 200},
+        )
+        stages = {**whole["net"], "z1": {"name": "affine", "width": 8}, "a1": layer}
+        return build_job(whole | {"net": stages} | changes)
 
     return make
 
