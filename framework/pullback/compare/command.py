@@ -165,7 +165,7 @@ def _directories(number: int) -> str:
 
 
 def _tell(runs: pd.DataFrame, console: Console) -> None:
-    from pullback.compare.runs import COMPLETE
+    from pullback.tracking.journal import COMPLETE
 
     unreadable = runs.attrs["unreadable"]
     if unreadable:

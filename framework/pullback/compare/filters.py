@@ -7,6 +7,8 @@ parsed and read; nothing in it is ever called.
 from __future__ import annotations
 
 import ast
+import functools
+import itertools
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -56,20 +58,14 @@ class _Reader:
 
     def truth(self, node: ast.expr) -> pd.Series[bool]:
         if isinstance(node, ast.BoolOp):
-            first, *rest = map(self.truth, node.values)
-            for one in rest:
-                first = first & one if isinstance(node.op, ast.And) else first | one
-            return first
+            join = operator.and_ if isinstance(node.op, ast.And) else operator.or_
+            return functools.reduce(join, map(self.truth, node.values))
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return ~self.truth(node.operand)
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
             parts = zip(sides, node.ops, sides[1:], strict=False)
-            found = [self.compared(left, op, right) for left, op, right in parts]
-            result = found[0]
-            for one in found[1:]:
-                result = result & one
-            return result
+            return functools.reduce(operator.and_, itertools.starmap(self.compared, parts))
         raise self.refused(node, "is no comparison")
 
     def compared(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> pd.Series[bool]:

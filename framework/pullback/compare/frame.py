@@ -10,8 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from pullback.compare.runs import COMPLETE, Run, find, read
+from pullback.compare.runs import Run, find, read
 from pullback.errors import PullbackError, nearest
+from pullback.tracking.journal import COMPLETE
 
 NOTHING = "–"
 
@@ -122,17 +123,14 @@ def option_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def labels_of(options: pd.DataFrame) -> pd.Series[str]:
-    """What to call each row's variant: a unit by its name, any other value with its option's."""
-    short = options.rename(columns=shortened(list(map(str, options))))
-    labels = [
-        ", ".join(
-            value if isinstance(value, str) else f"{name} {option_text(value)}"
-            for name, value in row.items()
-        )
-        for _, row in short.iterrows()
+def label_of(options: pd.Series) -> str:
+    """What to call a variant: a unit's name speaks for itself, another value needs its option's."""
+    short = shortened(list(map(str, options.index)))
+    texts = [
+        value if isinstance(value, str) else f"{short[str(name)]} {option_text(value)}"
+        for name, value in options.items()
     ]
-    return pd.Series(labels, options.index, dtype=object)
+    return ", ".join(texts)
 
 
 def variants(options: pd.DataFrame) -> pd.Series[int]:

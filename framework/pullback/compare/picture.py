@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pullback.compare.frame import distinguishing, labels_of, section, variants
-from pullback.compare.runs import COMPLETE, curve
+from pullback.compare.frame import distinguishing, label_of, section, variants
+from pullback.compare.runs import curve
 from pullback.errors import PullbackError
+from pullback.tracking.journal import COMPLETE
 from pullback.tracking.pictures import COLOURS
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _variants(
     shown = []
     for number in sorted(lowest.index):
         runs = complete[variant == number]
-        label = labels_of(options.loc[runs.index[:1]]).iloc[0]
+        label = label_of(options.loc[runs.index[0]])
         curves = [curve(directory, metric) for directory in runs["run", "directory"]]
         shown.append(Variant(label, runs["metric", metric], _common(curves)))
     return shown, len(means)

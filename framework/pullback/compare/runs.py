@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pullback.errors import PullbackError
-from pullback.tracking.journal import COMPLETE, END, RUN, read_metrics
+from pullback.tracking.journal import END, RUN, read_metrics
 
 UNFINISHED = "running or killed"
-
-__all__ = ["COMPLETE", "UNFINISHED", "Run", "curve", "find", "read"]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from pullback.compare.frame import distinguishing, labels_of, section, variants
+from pullback.compare.frame import distinguishing, label_of, section, variants
 from pullback.errors import PullbackError, nearest
 from pullback.tracking.journal import COMPLETE
 
@@ -39,18 +39,14 @@ def paired(frame: pd.DataFrame, metric: str, over: Sequence[str] = ("seed",)) ->
     Raises PullbackError where no run has the metric.
     """
     by_variant = _by_variant(frame, metric, over)
-    pairs = list(itertools.combinations(by_variant, 2))
-    judged = [
-        one
-        for a, b in pairs
-        if len(one := (by_variant[a] - by_variant[b]).dropna()) > 1 and (one != 0).any()
-    ]
-    rows = [
-        (a, b, *_compared((by_variant[a] - by_variant[b]).dropna(), max(len(judged), 1)))
-        for a, b in pairs
-    ]
+    differences = {
+        (a, b): (by_variant[a] - by_variant[b]).dropna()
+        for a, b in itertools.combinations(by_variant, 2)
+    }
+    together = sum(len(one) > 1 and bool((one != 0).any()) for one in differences.values())
+    rows = [(*pair, *_compared(one, together)) for pair, one in differences.items()]
     found = pd.DataFrame(rows, columns=list(COLUMNS))
-    found.attrs |= {"metric": metric, "together": len(judged)}
+    found.attrs |= {"metric": metric, "together": together}
     return found
 
 
@@ -68,12 +64,11 @@ def _by_variant(frame: pd.DataFrame, metric: str, over: Sequence[str]) -> dict[s
     index = pd.Series(
         [tuple(row) for row in options[repeated].to_numpy(dtype=object)], options.index
     )
-    labels = labels_of(options[names])
     found: dict[str, pd.Series] = {}
-    number = variants(options[names])
-    for _, rows in complete.groupby(number, sort=False):
+    for _, rows in complete.groupby(variants(options[names]), sort=False):
         values = pd.Series(rows["metric", metric].to_numpy(), pd.Index(index[rows.index]))
-        found[labels[rows.index[0]]] = values[~values.index.duplicated(keep="last")]
+        label = label_of(options.loc[rows.index[0], names])
+        found[label] = values[~values.index.duplicated(keep="last")]
     return found
 
 

@@ -77,20 +77,10 @@ def caption(aggregated: pd.DataFrame) -> str:
 
 def render(aggregated: pd.DataFrame, metrics: Sequence[str] | None = None) -> Table:
     """A table for the terminal. Numbers are never cut off; text is folded where it must be."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     shown = columns(aggregated, metrics)
-    airy = _width(shown, gap=2) <= _TERMINAL
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0) if airy else 0,
-        caption=Text(caption(aggregated)),
-        caption_justify="left",
-    )
+    table = _bare(caption(aggregated), airy=_width(shown, gap=2) <= _TERMINAL)
     for column in shown:
         table.add_column(
             Text(column.brief),
@@ -105,6 +95,22 @@ def render(aggregated: pd.DataFrame, metrics: Sequence[str] | None = None) -> Ta
     return table
 
 
+def _bare(caption: str, *, airy: bool = True) -> Table:
+    """A table with a line below its head, and its caption below."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    return Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0) if airy else 0,
+        caption=Text(caption),
+        caption_justify="left",
+    )
+
+
 def default_metric(aggregated: pd.DataFrame) -> str:
     """The metric that the table shows first; '' where no run has any."""
     return next(iter(_default(aggregated)), "")
@@ -112,21 +118,12 @@ def default_metric(aggregated: pd.DataFrame) -> str:
 
 def render_paired(found: pd.DataFrame) -> Table:
     """Comparisons of :func:`pullback.compare.statistics.paired` for the terminal."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     together = found.attrs["together"]
     many = f", {together} intervals at once" if together > 1 else ""
     told = f"Mean of the differences at the same seed, with its 95 % interval{many}."
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        caption=Text(told),
-        caption_justify="left",
-    )
+    table = _bare(told)
     what = str(found.attrs["metric"]).replace("_", " ")
     for heading in ("variant\n− another", f"{what}\ndifference", "effect", "pairs", "finding"):
         number = heading in ("effect", "pairs") or heading.endswith("difference")
