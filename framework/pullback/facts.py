@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from pullback import registry
 from pullback.identity import identity
 from pullback.job import CONDUCT, Config, Job
 from pullback.tracking.environment import environment
-from pullback.tracking.journal import milliseconds
+from pullback.tracking.journal import milliseconds, now
 
 
 def facts_of(job: Job, overrides: list[str]) -> dict[str, Any]:
@@ -38,11 +37,6 @@ def name_of(job: Job, overrides: list[str]) -> str:
     config = job.config
     said = f"{config['loss']['name']} on {config['dataset']['name']}, seed {config['seed']}"
     return " ".join(overrides) or said
-
-
-def now() -> str:
-    """The time of day with its zone, as people and programs read it."""
-    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def _options(config: Config) -> dict[str, Any]:

@@ -13,10 +13,10 @@ import numpy as np
 
 from pullback.errors import ConfigError, PullbackError
 from pullback.evaluation import Metrics
-from pullback.facts import facts_of, name_of, now
+from pullback.facts import facts_of, name_of
 from pullback.job import Config, Job
 from pullback.state import LAST
-from pullback.tracking.journal import Journal, Status, read_end, read_metrics, read_run
+from pullback.tracking.journal import Journal, Status, now, read_end, read_metrics, read_run
 from pullback.training import Observer, Result
 
 # Below this many multiplications a step, a second BLAS thread costs more than it brings.
@@ -114,8 +114,10 @@ def _yaml(config: Config) -> str:
     import yaml
     from omegaconf._utils import get_omega_conf_dumper
 
+    # Its to_yaml needs a DictConfig, and to make one takes longer than all else that a run writes.
     dumper = get_omega_conf_dumper()
-    return yaml.dump(dict(config), Dumper=dumper, allow_unicode=True, sort_keys=False)  # type: ignore[no-any-return]
+    text: str = yaml.dump(dict(config), Dumper=dumper, allow_unicode=True, sort_keys=False)
+    return text
 
 
 def _keep(job: Job, result: Result, directory: Path) -> str:

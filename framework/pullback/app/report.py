@@ -10,7 +10,6 @@ from typing import Any
 
 from rich.console import Console
 
-from pullback.facts import now
 from pullback.run import Outcome
 from pullback.sweep.conduct import Ending
 from pullback.sweep.manifest import Entry
@@ -19,6 +18,7 @@ from pullback.tracking.journal import (
     END,
     Status,
     milliseconds,
+    now,
     read_end,
     write_whole,
 )

@@ -16,13 +16,12 @@ from pullback.app.composition import Config, parse, quoted
 from pullback.app.preflight import Plan, Planned
 from pullback.app.progress import Screen
 from pullback.errors import ConfigError
-from pullback.facts import now
 from pullback.job import CONDUCT
 from pullback.sweep import manifest
 from pullback.sweep.conduct import Ending, Terms, conduct
 from pullback.sweep.manifest import Entry, Manifest
 from pullback.tracking.environment import environment
-from pullback.tracking.journal import END, RUN, SWEEP, Status, milliseconds
+from pullback.tracking.journal import END, RUN, SWEEP, Status, milliseconds, now
 from pullback.tracking.tracker import Tracker
 
 _LENGTH = 40  # of the readable part of a sweep's name

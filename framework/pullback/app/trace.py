@@ -86,6 +86,7 @@ def _track(found: Trace, job: Job) -> str:
     from pullback.facts import flatten
     from pullback.tracing import page, table
     from pullback.tracking import evidence
+    from pullback.tracking.mlflow_view import EXPERIMENT, URI
 
     tracking = job.config["tracking"]
     units = {key: value for key, value in job.config.items() if key in ("net", "loss", "dataset")}
@@ -100,6 +101,6 @@ def _track(found: Trace, job: Job) -> str:
             metrics={"L": float(found["L"])},
             files=files,
             note=f"```\n{table.plain(found)}\n```",
-            uri=tracking.get("uri", evidence.URI),
-            experiment=tracking.get("experiment", evidence.EXPERIMENT),
+            uri=tracking.get("uri", URI),
+            experiment=tracking.get("experiment", EXPERIMENT),
         )

@@ -12,14 +12,13 @@ from typing import Any
 from pullback.errors import RunError
 from pullback.tracking.environment import environment
 from pullback.tracking.mlflow_view import (
-    METRICS_AT_ONCE,
-    PARAMS_AT_ONCE,
-    VALUE_LENGTH,
+    EXPERIMENT,
+    URI,
+    Batch,
     View,
+    params_of,
     reason_of,
 )
-
-URI, EXPERIMENT = "sqlite:///mlflow.db", "pullback"  # as a training run has them
 
 
 def publish(
@@ -57,7 +56,7 @@ def _publish(
     note: str,
 ) -> None:
     client = view.client
-    from mlflow.entities import Metric, Param
+    from mlflow.entities import Metric
 
     now = int(1000 * time.time())
     tags = {
@@ -70,12 +69,8 @@ def _publish(
     }
     run = client.create_run(view.experiment_id, run_name=name, tags=tags, start_time=now)
     run_id = str(run.info.run_id)
-    known = [Param(key, str(value)[:VALUE_LENGTH]) for key, value in params.items()]
     found = [Metric(key, value, now, 0) for key, value in metrics.items() if math.isfinite(value)]
-    for start in range(0, len(known), PARAMS_AT_ONCE):
-        client.log_batch(run_id, params=known[start : start + PARAMS_AT_ONCE])
-    for start in range(0, len(found), METRICS_AT_ONCE):
-        client.log_batch(run_id, metrics=found[start : start + METRICS_AT_ONCE])
+    Batch(found, params_of(params)).send(client, run_id)
     for file in files:
         client.log_artifact(run_id, str(file))
     client.set_terminated(run_id, "FINISHED")

@@ -98,7 +98,7 @@ def mark(directory: Path, status: Status, message: str) -> None:
         last = line
     facts = {
         "status": status,
-        "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "ended": now(),
         "time": milliseconds(),
         "seconds": None,
         "steps": last.get("step", 0),
@@ -106,6 +106,11 @@ def mark(directory: Path, status: Status, message: str) -> None:
         "message": message,
     }
     write_whole(directory / END, json.dumps(facts, indent=1))
+
+
+def now() -> str:
+    """The time of day with its zone, as people and programs read it."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def milliseconds() -> int:
@@ -133,6 +138,12 @@ def read_run(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{directory} is not the directory of a run: {error}") from error
     return facts
+
+
+def sweep_of(directory: Path) -> Path | None:
+    """The directory of the sweep that a run belongs to; None of a sweep, or a run by itself."""
+    inside = (directory.parent / SWEEP).is_file() and not (directory / SWEEP).is_file()
+    return directory.parent if inside else None
 
 
 def read_entry(directory: Path) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from pullback.tracking.journal import (
     read_end,
     read_entry,
     read_metrics,
+    sweep_of,
     write_whole,
 )
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 # Or its UI opens among traces and judges.
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 
+URI, EXPERIMENT = "sqlite:///mlflow.db", "pullback"  # where nothing else is said
 STATE = "mlflow.json"  # in a run directory: which run of MLflow this is, and how much it has
 POINTS = 1000  # of a metric; a run of a million steps would keep MLflow busy for minutes
 METRICS_AT_ONCE, PARAMS_AT_ONCE, VALUE_LENGTH = 1000, 100, 6000
@@ -75,7 +77,13 @@ class View:
 
     @property
     def client(self) -> MlflowClient:
-        """The client, with the store opened and the experiment made: seconds, the first time."""
+        """The client of the store, opened."""
+        self.open()
+        assert self._client is not None
+        return self._client
+
+    def open(self) -> None:
+        """Open the store and find or make the experiment: seconds, the first time."""
         if self._client is None:
             # A server that does not answer must not hold up a run for minutes.
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -93,11 +101,11 @@ class View:
             self._experiment_id = str(experiment.experiment_id)
             self._made = f"{experiment.experiment_id}, {experiment.creation_time}"
             self._client = client
-        return self._client
 
     @property
     def experiment_id(self) -> str:
-        return self._experiment_id if self.client else ""
+        self.open()
+        return self._experiment_id
 
     def _find_experiment(self, client: MlflowClient) -> Experiment:
         from mlflow.exceptions import MlflowException
@@ -122,7 +130,7 @@ class View:
         """The command, or the address, that shows this store in MLflow's UI."""
         if not self.uri.startswith("sqlite:///"):
             return self.address()
-        default = self.uri == absolute("sqlite:///mlflow.db")
+        default = self.uri == absolute(URI)
         return "pullback ui" if default else f"pullback ui --uri {self.uri}"
 
     def address(self) -> str:
@@ -137,10 +145,10 @@ class View:
         """
         if self.is_current(directory):
             return str(self._known(directory)["run_id"])
-        assert self.client  # opened under the same lock
+        self.open()  # which takes the same lock
         with locks.held(_lock_of(self.uri)):
             if (directory / SWEEP).is_file():
-                return self._publish_sweep(directory)
+                return str(self._publish_sweep(directory)["run_id"])
             return self._publish_run(directory)
 
     def is_current(self, directory: Path) -> bool:
@@ -151,9 +159,11 @@ class View:
         end = read_end(directory)
         return end is not None and self._known(directory).get("ended") == end["time"]
 
-    def _publish_sweep(self, directory: Path) -> str:
+    def _publish_sweep(self, directory: Path) -> dict[str, Any]:
         """The parent of its runs; at the end, the comparison as artifacts and as description."""
-        state = self._state(directory)
+        state = self._known(directory)
+        if not state.get("run_id"):  # its entry grows with its jobs, and each of them asks
+            state = self._state(directory, read_entry(directory))
         end = read_end(directory)
         if end is not None and state["ended"] != end["time"]:
             run_id = state["run_id"]
@@ -162,15 +172,15 @@ class View:
             self.client.set_tag(run_id, "mlflow.note.content", end["message"])
             self.client.set_terminated(run_id, _STATUS[end["status"]], end["time"])
             self._save_state(directory, state | {"ended": end["time"]})
-        return str(state["run_id"])
+        return state
 
     def _publish_run(self, directory: Path) -> str:
-        state, end = self._state(directory), read_end(directory)
-        run_id, lines, batch = state["run_id"], state["lines"], _Batch()
-        facts = read_entry(directory)
+        facts, end = read_entry(directory), read_end(directory)
+        state, batch = self._state(directory, facts), Batch()
+        run_id, lines = state["run_id"], state["lines"]
         shown = _Shown(facts)
         if not lines:
-            batch.params = _params(facts["options"])
+            batch.params = params_of(facts["options"])
         if not lines and shown.every > 1:
             batch.tags["pullback.steps"] = f"every {shown.every}th; metrics.jsonl has all"
         for line in read_metrics(directory, skip=lines):
@@ -199,20 +209,20 @@ class View:
                 return state
         return {}
 
-    def _state(self, directory: Path) -> dict[str, Any]:
+    def _state(self, directory: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
         """What MLflow has of the directory; a run is made in it where there is none.
 
         The intention is written before the run is made: a process that is killed in between leaves
         a run that the next one finds by its tag.
         """
-        state, facts = self._known(directory), read_entry(directory)
-        if state:
-            state["run_id"] = state["run_id"] or self._find(facts["id"])
-        else:
-            store = {"uri": self.uri, "experiment": self.experiment, "made": self._made}
-            state = {**store, "run_id": "", "lines": 0, "ended": None}
-            self._save_state(directory, state)
-        state["run_id"] = state["run_id"] or self._create(directory, facts)
+        state = self._known(directory)
+        if state.get("run_id"):
+            return state
+        run_id = self._find(facts["id"]) if state else ""
+        store = {"uri": self.uri, "experiment": self.experiment, "made": self._made}
+        state = {**store, "name": facts["name"], "run_id": "", "lines": 0, "ended": None}
+        self._save_state(directory, state)
+        state["run_id"] = run_id or self._create(directory, facts)
         self._save_state(directory, state)
         return state
 
@@ -238,16 +248,16 @@ class View:
         }
         if environment.get("git"):
             tags["mlflow.source.git.commit"] = environment["git"].removesuffix("-dirty")
-        if not sweep and (directory.parent / SWEEP).is_file():
-            tags["mlflow.parentRunId"] = self._publish_sweep(directory.parent)
-            tags["pullback.sweep"] = read_entry(directory.parent)["name"]
+        if (parent := sweep_of(directory)) is not None:
+            shown = self._publish_sweep(parent)
+            tags |= {"mlflow.parentRunId": shown["run_id"], "pullback.sweep": shown["name"]}
         run = self.client.create_run(
             self.experiment_id, run_name=facts["name"], tags=tags, start_time=facts["time"]
         )
         run_id = str(run.info.run_id)
         if sweep:
             told = {"swept": " ".join(facts["swept"]), "fixed": " ".join(facts["fixed"])}
-            self.client.log_batch(run_id, params=_params(told))
+            self.client.log_batch(run_id, params=params_of(told))
         else:
             self._dataset(run_id, facts["data"])
             self.client.log_artifact(run_id, str(directory / CONFIG))
@@ -305,7 +315,7 @@ class View:
 
 
 @dataclass
-class _Batch:
+class Batch:
     """What goes to MLflow in as few calls as it allows: a thousand things, a hundred of a kind."""
 
     metrics: list[Any] = field(default_factory=list)
@@ -363,7 +373,7 @@ def _lock_of(uri: str) -> Path:
     return Path(tempfile.gettempdir()) / f"pullback-{os.getuid()}-{digest}.lock"
 
 
-def _params(options: Mapping[str, Any]) -> list[Any]:
+def params_of(options: Mapping[str, Any]) -> list[Any]:
     from mlflow.entities import Param
 
     return [Param(key, str(value)[:VALUE_LENGTH]) for key, value in options.items()]

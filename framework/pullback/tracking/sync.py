@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pullback.errors import PullbackError
-from pullback.tracking.journal import RUN, SWEEP, is_running, mark, read_end, read_entry
+from pullback.tracking.journal import RUN, SWEEP, is_running, mark, read_end, read_entry, sweep_of
 from pullback.tracking.mlflow_view import View, reason_of
 
 _RUNS = Path("runs")
@@ -40,19 +40,23 @@ def run(args: argparse.Namespace) -> int:
         raise PullbackError(
             f"there are no runs below {', '.join(map(str, args.directories or [_RUNS]))}"
         )
+    stores: dict[Path, tuple[str, str] | None] = {}
     views: dict[tuple[str, str], View] = {}
     counts, problems = {"brought up to date": 0, "there already": 0, "not tracked": 0}, {}
     out, err = Console(highlight=False), Console(stderr=True, highlight=False)
     hidden = not err.is_terminal
     for directory in track(directories, "MLflow", console=err, transient=True, disable=hidden):
-        store = _asked_for(directory, args)
+        home = sweep_of(directory) or directory
+        if home not in stores:  # the entry of a sweep grows with its runs
+            stores[home] = _asked_for(home, args)
+        store = stores[home]
         if store is None:
             counts["not tracked"] += 1
             continue
         view = views.setdefault(store, View(*store))
         try:
             _mark_if_gone(directory)
-            assert view.client  # a store may have been made anew
+            view.open()  # it may have been made anew
             there = view.is_current(directory)
             view.publish(directory)
             counts["there already" if there else "brought up to date"] += 1
@@ -83,8 +87,7 @@ def found(paths: list[Path]) -> Iterator[Path]:
 
 def store_of(directory: Path) -> tuple[str, str] | None:
     """The store and the experiment that a run or a sweep is in; a run is where its sweep is."""
-    sweep = directory.parent if (directory.parent / SWEEP).is_file() else directory
-    tracking: Mapping[str, Any] = read_entry(sweep)["tracking"]
+    tracking: Mapping[str, Any] = read_entry(sweep_of(directory) or directory)["tracking"]
     return (tracking["uri"], tracking["experiment"]) if tracking["name"] == "mlflow" else None
 
 

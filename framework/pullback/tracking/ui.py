@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import IO
 
 from pullback.errors import PullbackError, RunError
-from pullback.tracking.mlflow_view import View, absolute
+from pullback.tracking.mlflow_view import EXPERIMENT, URI, View, absolute
 from pullback.tracking.sync import found, store_of
 
-_DEFAULT = ("sqlite:///mlflow.db", "pullback")
 _SECONDS_TO_START = 120.0
 
 
@@ -43,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start the server, say where, and wait."""
-    uri, experiment = (args.uri, _DEFAULT[1]) if args.uri else _store(args.directory)
+    uri, experiment = (args.uri, EXPERIMENT) if args.uri else _store(args.directory)
     uri = absolute(uri)
     if uri.startswith("http"):
         print(View(uri, experiment).address())
@@ -69,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _store(directory: Path | None) -> tuple[str, str]:
     if directory is None:
-        return _DEFAULT
+        return URI, EXPERIMENT
     for one in found([directory]):
         store = store_of(one)
         if store is not None:

@@ -215,6 +215,7 @@ def _must_be_a_picture(path: Path) -> None:
 
 def _track(family: str, frame: pd.DataFrame, uri: str | None, experiment: str | None) -> str:
     from pullback.tracking import evidence
+    from pullback.tracking.mlflow_view import EXPERIMENT, URI
 
     worst = {
         f"{line['variant']}/{line['dtype']}/{line['label']}/{result}_{what}": line[
@@ -236,6 +237,6 @@ def _track(family: str, frame: pd.DataFrame, uri: str | None, experiment: str | 
             metrics=worst,
             files=files,
             note=_markdown(frame),
-            uri=uri or evidence.URI,
-            experiment=experiment or evidence.EXPERIMENT,
+            uri=uri or URI,
+            experiment=experiment or EXPERIMENT,
         )
