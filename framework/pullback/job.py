@@ -104,8 +104,8 @@ def build_job(config: Config) -> Job:
     reference = attempt(lambda: _reference(config, loss))
     attempt(lambda: _seed(config["seed"]))
     attempt(lambda: _dtype(config["dtype"]))
-    attempt(lambda: _threads(config["threads"], "threads"))
-    attempt(lambda: _threads(config.get("workers", "auto"), "workers"))
+    attempt(lambda: _number_or_auto(config["threads"], "threads"))
+    attempt(lambda: _number_or_auto(config.get("workers", "auto"), "workers"))
     attempt(lambda: _retries(config.get("retries", 0)))
     attempt(lambda: _kept(config["tracking"]))
     drawn = not any(problem.startswith(("seed:", "dtype:")) for problem in problems)
@@ -151,7 +151,7 @@ def _dtype(name: str) -> None:
         raise ConfigError(f"must be float32 or float64, not {name}", "dtype")
 
 
-def _threads(number: int | str, what: str) -> None:
+def _number_or_auto(number: int | str, what: str) -> None:
     if number != "auto" and not (isinstance(number, int) and number > 0):
         raise ConfigError(f"must be auto or a number of {what}, not {number!r}", what)
 

@@ -32,7 +32,7 @@ class Outcome:
     directory: Path
     metrics: Metrics
     message: str
-    problem: str
+    problems: list[str]
 
 
 def execute(
@@ -60,7 +60,7 @@ def execute(
         status, message, result = _train(job, journal, observe, resume)
         seconds = time.monotonic() - started
         metrics = {} if result is None else result.metrics
-        problem = "" if result is None else _keep(job, result, directory)
+        problems = [] if result is None else _keep(job, result, directory)
         facts = {
             "ended": now(),
             "time": journal.time,
@@ -70,7 +70,7 @@ def execute(
             "message": message,
         }
         journal.end(status, facts)
-    return Outcome(name_of(job, overrides), status, directory, metrics, message, problem)
+    return Outcome(name_of(job, overrides), status, directory, metrics, message, problems)
 
 
 def _refuse_other(job: Job, directory: Path) -> None:
@@ -120,13 +120,13 @@ def _yaml(config: Config) -> str:
     return text
 
 
-def _keep(job: Job, result: Result, directory: Path) -> str:
+def _keep(job: Job, result: Result, directory: Path) -> list[str]:
     """The pictures and the model, where the config asks for them; what went wrong, if it did."""
     try:
         _draw_and_save(job, result, directory)
     except Exception as error:
-        return f"the pictures or the model are not whole: {type(error).__name__}: {error}"
-    return ""
+        return [f"the pictures or the model are not whole: {type(error).__name__}: {error}"]
+    return []
 
 
 def _draw_and_save(job: Job, result: Result, directory: Path) -> None:

@@ -48,6 +48,10 @@ class Trained:
     losses: list[float]
     result: Result
 
+    @property
+    def ending(self) -> str:
+        return self.result.verdict or self.result.status
+
 
 @dataclass(frozen=True)
 class Twins:
@@ -78,15 +82,14 @@ def twins(a: Job, b: Job) -> Twins:
     with tempfile.TemporaryDirectory() as folder:
         kept: dict[str, tuple[Trained, Trained]] = {}
         for dtype in _DTYPES:
-            pair = _trained(a, dtype, Path(folder)), _trained(b, dtype, Path(folder))
-            kept[dtype] = pair
-            distances[dtype] = list(_distances(*pair))
+            one, other = (Path(folder) / f"{dtype}-{name}.npy" for name in "ab")
+            kept[dtype] = _trained(a, dtype, one), _trained(b, dtype, other)
+            distances[dtype] = list(_distances(*kept[dtype]))
         first, second = kept[own]
         kind, parted = _judged(distances, own, (first.result, second.result))
         frame = _frame(first, second, distances)
         evidence = _evidence(kept[own], parted) if parted is not None else {}
-    endings = tuple(one.result.verdict or one.result.status for one in (first, second))
-    return Twins(kind, parted, own, frame, endings, evidence)  # type: ignore[arg-type]  # two
+    return Twins(kind, parted, own, frame, (first.ending, second.ending), evidence)
 
 
 def _refuse_strangers(a: Job, b: Job) -> None:
@@ -102,13 +105,13 @@ def _refuse_strangers(a: Job, b: Job) -> None:
         raise ConfigError("twins have the same batches and as many steps")
 
 
-def _trained(job: Job, dtype: str, folder: Path) -> Trained:
+def _trained(job: Job, dtype: str, file: Path) -> Trained:
     """A run in a float type, with every θ on the way kept in a file."""
     built = build_job({**job.config, "dtype": dtype})
     recipe = replace(built.recipe, evaluate_every=built.steps + 1, patience=None, select="last")
     built = replace(built, recipe=recipe, reference=None)
     theta = np.lib.format.open_memmap(
-        folder / f"{len(list(folder.iterdir()))}.npy",
+        file,
         mode="w+",
         dtype=dtype,
         shape=(built.steps + 1, built.net.theta.size),
@@ -172,5 +175,8 @@ def _evidence(pair: tuple[Trained, Trained], step: int) -> dict[str, Array]:
         net.theta[...] = theta
         with np.errstate(all="ignore"):
             net.value_and_gradient(x, target, one.job.loss, one.job.recipe.reduction)
-        found |= {f"theta_{name}": np.array(one.theta[step]), f"gradient_{name}": +net.gradient}
+        found |= {
+            f"theta_{name}": np.array(one.theta[step]),
+            f"gradient_{name}": net.gradient.copy(),
+        }
     return found

@@ -8,7 +8,7 @@ result is the same; that function is internal to Hydra 1.3, and a test compares 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pullback.app.explained import explained
@@ -93,9 +93,19 @@ class Composer:
         return config, hydra
 
 
+def plain(config: DictConfig | ListConfig, *, resolve: bool = True) -> dict[str, Any]:
+    """A config as Python's own mappings; its keys are strings."""
+    return cast("dict[str, Any]", OmegaConf.to_container(config, resolve=resolve))
+
+
+def among(overrides: Sequence[str], keys: Container[str]) -> list[str]:
+    """Those of the overrides that set one of the keys."""
+    return [text for text in overrides if text.split("=")[0] in keys]
+
+
 def _resolved(config: DictConfig, overrides: Sequence[str]) -> Config:
     with _in_our_words(overrides):
-        return cast("Config", OmegaConf.to_container(config, resolve=True))
+        return plain(config)
 
 
 @contextmanager

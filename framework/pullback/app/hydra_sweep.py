@@ -8,10 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from pullback.app import report
-from pullback.app.composition import quoted
+from pullback.app.composition import among, quoted
 from pullback.app.preflight import Plan
 from pullback.app.sweep import facts_of
 from pullback.errors import ConfigError
@@ -23,15 +21,13 @@ from pullback.tracking.tracker import Tracker
 def begin(planned: Plan) -> Path:
     """The sweep's own entry, in a directory that has none, and its parent run in MLflow."""
     directory = Path(planned.hydra.sweep.dir).absolute()
-    if "sweep_name" in str(OmegaConf.to_container(planned.hydra.sweep, resolve=False)):
+    if "sweep_name" in planned.as_written["dir"]:
         directory = directory.with_name(f"{directory.name}-{datetime.now():%Y%m%d-%H%M%S-%f}")
     if (directory / SWEEP).is_file():
         raise ConfigError(f"there is a sweep in {directory} already", "hydra.sweep.dir")
     directory.mkdir(parents=True, exist_ok=True)
     Manifest(directory, "", facts_of(planned, []), [], {}).write()
-    tracker = Tracker(planned.shared["tracking"])  # one process opens the store, before the jobs
-    tracker.publish(directory)
-    report.warn_of_tracker(tracker.close(), directory, planned.shared["tracking"])
+    _publish(directory, planned)  # one process opens the store, before the jobs
     return directory
 
 
@@ -42,8 +38,7 @@ def into(directory: Path) -> str:
 
 def swept_of(directory: Path, overrides: list[str]) -> list[str]:
     """Those of a job's overrides that tell it from its neighbours."""
-    swept = read_entry(directory)["swept"]
-    return [text for text in overrides if text.split("=")[0] in swept]
+    return among(overrides, read_entry(directory)["swept"])
 
 
 def end(directory: Path, planned: Plan) -> int:
@@ -56,8 +51,13 @@ def end(directory: Path, planned: Plan) -> int:
     report.sweep(directory, found, "failed" if failed else "finished")
     if missing > 0:
         report.warn(f"{missing} of {len(planned.jobs)} jobs did not begin")
-    tracker = Tracker(planned.shared["tracking"])
-    tracker.publish(directory)
-    report.warn_of_tracker(tracker.close(), directory, planned.shared["tracking"])
+    _publish(directory, planned)
     report.where(directory, planned.shared["tracking"])
     return int(failed)
+
+
+def _publish(directory: Path, planned: Plan) -> None:
+    tracking = planned.shared["tracking"]
+    tracker = Tracker(tracking)
+    tracker.publish(directory)
+    report.warn_of_tracker(tracker.close(), directory, tracking)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hydra import initialize
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from pullback.app.composition import Composer, Config, parse, quoted
+from pullback.app.composition import Composer, Config, among, parse, plain, quoted
 from pullback.app.explained import explained
 from pullback.errors import ConfigError, PullbackError
 from pullback.identity import identity
@@ -45,9 +45,26 @@ class Plan:
         """Whether the sweep is Pullback's to conduct: nothing that only Hydra does is asked for."""
         hydra = self.hydra
         basic = ".BasicSweeper" in hydra.sweeper._target_ and ".Basic" in hydra.launcher._target_
-        subdir = OmegaConf.to_container(hydra.sweep, resolve=False)["subdir"]  # type: ignore[index,call-overload]
+        numbered = self.as_written["subdir"] == "${hydra.job.num}"
         others = hydra.callbacks or hydra.job.chdir or hydra.job.env_set
-        return bool(basic and subdir == "${hydra.job.num}" and not others)
+        return bool(basic and numbered and not others)
+
+    @property
+    def as_written(self) -> Config:
+        """Where Hydra puts a sweep, before anything is put in for what stands for something."""
+        return plain(self.hydra.sweep, resolve=False)
+
+    @property
+    def distinct(self) -> list[Planned]:
+        """The jobs, the first of each identity: the results of the others are the same."""
+        found: dict[str, Planned] = {}
+        for job in self.jobs:
+            found.setdefault(job.identity, job)
+        return list(found.values())
+
+    def own(self, job: Planned) -> list[str]:
+        """What of a job's overrides tells it from its neighbours."""
+        return among(job.overrides, self.swept)
 
 
 def plan(overrides: list[str], config_name: str, config_dir: str | None, multirun: bool) -> Plan:
@@ -63,8 +80,11 @@ def plan(overrides: list[str], config_name: str, config_dir: str | None, multiru
         swept = [one.get_key_element() for one in parsed if one.is_sweep_override()]
         if swept and not multirun:
             raise ConfigError("several values are a sweep: add -m", swept[0])
-        jobs = _jobs(parsed, hydra) if multirun else [overrides]
-        return Plan(shared, hydra, _built(jobs, composer), swept, multirun)
+        if multirun:
+            jobs = _built(_jobs(parsed, hydra), composer.job)
+        else:
+            jobs = _built([overrides], lambda _: shared)
+        return Plan(shared, hydra, jobs, swept, multirun)
 
 
 def look(overrides: list[str], config_name: str, config_dir: str | None) -> None:
@@ -102,13 +122,13 @@ def _text(override: Override) -> str:
     return override.input_line or ""
 
 
-def _built(jobs: Sequence[list[str]], composer: Composer) -> list[Planned]:
+def _built(jobs: Sequence[list[str]], compose: Callable[[list[str]], Config]) -> list[Planned]:
     """Each job, composed and built; what is wrong with any of them in one error."""
     planned: list[Planned] = []
     told: dict[str, list[int]] = {}
     for number, overrides in enumerate(jobs):
         try:
-            config = composer.job(overrides)
+            config = compose(overrides)
             job = build_job(config)
             planned.append(Planned(overrides, config, identity(job), job.steps))
         except JobError as error:

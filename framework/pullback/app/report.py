@@ -34,30 +34,32 @@ def warn(text: str) -> None:
 
 
 def warn_of(problems: Sequence[str]) -> None:
-    for problem in filter(None, problems):
+    for problem in problems:
         warn(problem)
 
 
 def warn_of_tracker(
     problems: Mapping[str, str], directory: Path, tracking: Mapping[str, Any]
 ) -> None:
-    warn_of([_of_tracker(problems, directory, tracking)])
+    warn_of(_of_tracker(problems, directory, tracking))
 
 
-def _of_tracker(problems: Mapping[str, str], directory: Path, tracking: Mapping[str, Any]) -> str:
-    """One sentence for all that MLflow does not have."""
+def _of_tracker(
+    problems: Mapping[str, str], directory: Path, tracking: Mapping[str, Any]
+) -> list[str]:
+    """One sentence for all that MLflow does not have; none where it has everything."""
     if not problems:
-        return ""
-    what = (
-        "all of this run" if [*problems] == [str(directory)] else f"{len(problems)} of these runs"
-    )
-    if "" in problems:
+        return []
+    what = f"{len(problems)} of these runs"
+    if [*problems] == [str(directory)]:
+        what = "all of this run"
+    elif "" in problems:
         what = "all of these runs"
-    return (
+    return [
         f"MLflow at {tracking['uri']} does not have {what} ({next(iter(problems.values()))}); "
         f"what was measured in {shown(directory)} is whole, and `pullback sync "
         f"{shown(directory)}` brings MLflow up to date"
-    )
+    ]
 
 
 def with_problems(
@@ -65,8 +67,7 @@ def with_problems(
 ) -> Outcome:
     """The outcome of a run, with what its tracker could not do."""
     told = _of_tracker(problems, outcome.directory.absolute(), tracking)
-    both = "\nwarning: ".join(one for one in (outcome.problem, told) if one)
-    return dataclasses.replace(outcome, problem=both)
+    return dataclasses.replace(outcome, problems=[*outcome.problems, *told])
 
 
 def one_line(outcome: Outcome) -> str:
@@ -95,7 +96,7 @@ def run(outcome: Outcome, tracking: Mapping[str, Any]) -> int:
     _out.print(f"{outcome.name}: {told}", markup=False, soft_wrap=True)
     if outcome.status == "stopped":
         _out.print("stopped early: the validation loss had not fallen for a while", markup=False)
-    warn_of([outcome.problem])
+    warn_of(outcome.problems)
     where(outcome.directory, tracking)
     return int(outcome.status == "failed")
 

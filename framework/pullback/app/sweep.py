@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import re
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +18,7 @@ from pullback.app.composition import Config, parse, quoted
 from pullback.app.preflight import Plan, Planned
 from pullback.app.progress import Screen
 from pullback.errors import ConfigError
-from pullback.job import CONDUCT
+from pullback.job import CONDUCT, build_job
 from pullback.sweep import manifest
 from pullback.sweep.conduct import Ending, Terms, conduct
 from pullback.sweep.manifest import Entry, Manifest
@@ -49,20 +51,19 @@ def run(planned: Plan, argv: list[str], key: str) -> int:
     """Make what is missing, print the comparison; 1 where a run failed."""
     directory, tracking = Path(planned.hydra.sweep.dir).absolute(), planned.shared["tracking"]
     lock = manifest.lock(directory)
-    jobs = {job.identity: job for job in planned.jobs}
-    made = manifest.begin(
-        directory, key, facts_of(planned, argv), map(_named(planned), jobs.values())
-    )
+    jobs = planned.distinct
+    named = [(job.identity, planned.own(job)) for job in jobs]
+    made = manifest.begin(directory, key, facts_of(planned, argv), named)
     before = sum(map(made.is_done, made.jobs))
     if before < len(made.jobs):
         (directory / END).unlink(missing_ok=True)
-    configs = [_of_many(jobs[one.identity].config) for one in made.jobs]
+    configs = [_of_many(job.config) for job in jobs]
     tracker = Tracker(tracking)
     tracker.publish(directory)
     endings: dict[str, Ending] = {}
     try:
         with Screen(len(made.jobs), done=before) as screen:
-            watcher = _Watcher(screen, tracker, {job.identity: job.steps for job in planned.jobs})
+            watcher = _Watcher(screen, tracker, {job.identity: job.steps for job in jobs})
             endings = conduct(made, configs, _terms(planned.shared), lock, watcher)
     except KeyboardInterrupt:
         _end(made, before, None, tracker, tracking)
@@ -79,23 +80,17 @@ def _of_many(config: Config) -> Config:
     return {**whole, "tracking": {**whole["tracking"], **kept}}
 
 
-def _named(planned: Plan) -> Any:
-    def named(job: Planned) -> tuple[str, list[str]]:
-        return job.identity, [one for one in job.overrides if one.split("=")[0] in planned.swept]
-
-    return named
-
-
 def facts_of(planned: Plan, argv: list[str]) -> dict[str, Any]:
     """The entry of a sweep; ``argv`` and ``cwd`` are how to start it again."""
-    texts = planned.jobs[0].overrides
+    first = planned.jobs[0]
+    own = planned.own(first)
     return {
         "id": uuid.uuid4().hex,
         "name": "sweep of " + ", ".join(planned.swept or ["one"]),
         "started": now(),
         "time": milliseconds(),
         "swept": planned.swept,
-        "fixed": [one for one in texts if one.split("=")[0] not in planned.swept],
+        "fixed": [one for one in first.overrides if one not in own],
         "argv": argv,
         "cwd": str(Path.cwd()),
         "tracking": dict(plugins.made_absolute(planned.shared)["tracking"]),
@@ -136,7 +131,7 @@ class _Watcher:
         told = report.in_figures(ending.status, ending.metrics, ending.message)
         again = f" (attempt {ending.attempts})" if ending.attempts > 1 else ""
         self.screen.end(" ".join(job.overrides), f"{ending.status}: {told}{again}")
-        report.warn_of([ending.problem])
+        report.warn_of(ending.problems)
 
 
 def _end(
@@ -193,22 +188,17 @@ def preview(planned: Plan) -> int:
         for identity, place in (found.runs.items() if found else ())
         if found and found.is_done(Entry(identity, [], place))
     }
-    jobs = list({job.identity: job for job in planned.jobs}.values())
+    jobs = planned.distinct
     left = [job for job in jobs if job.identity not in done]
     workers = min(_terms(planned.shared).workers, len(left)) if planned.multirun else 1
     seconds = sum(job.steps for job in left) * _seconds_of_a_step(left[0]) if left else 0.0
-    named = [(_named(planned)(job)[1], job.identity in done) for job in jobs]
+    named = [(planned.own(job), job.identity in done) for job in jobs]
     report.preview(directory, named, len(planned.jobs), seconds / max(workers, 1), workers)
     return 0
 
 
 def _seconds_of_a_step(job: Planned) -> float:
     """Measured, on a few steps of a job: with everything that a step of a run does."""
-    import dataclasses
-    import time
-
-    from pullback.job import build_job
-
     built = build_job(job.config)
     few = dataclasses.replace(built.recipe, steps=min(50, job.steps), epochs=None)
     started = time.perf_counter()

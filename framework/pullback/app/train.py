@@ -15,12 +15,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from pullback.app import hydra_sweep, plugins, report, sweep
+from pullback.app.composition import plain
 from pullback.app.preflight import Plan, look, plan
 from pullback.app.progress import Screen
 from pullback.errors import ConfigError
 from pullback.job import build_job
 from pullback.run import Outcome, execute
-from pullback.tracking.journal import RUN, SWEEP
+from pullback.tracking.journal import RUN, SWEEP, sweep_of
 from pullback.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
@@ -114,11 +115,9 @@ def task(cfg: DictConfig) -> float | None:
     runtime = HydraConfig.get()
     directory = Path(runtime.runtime.output_dir)
     overrides = [text for text in runtime.overrides.task if text.split("=")[0] != "plugins"]
-    shared = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(shared, dict)
-    if (directory.parent / SWEEP).is_file():
-        overrides = hydra_sweep.swept_of(directory.parent, overrides)
-    outcome = _tracked(plugins.made_absolute(shared), directory, overrides, resume=False)  # type: ignore[arg-type]  # the keys of a config are strings
+    if (sweep_directory := sweep_of(directory)) is not None:
+        overrides = hydra_sweep.swept_of(sweep_directory, overrides)
+    outcome = _tracked(plugins.made_absolute(plain(cfg)), directory, overrides, resume=False)
     _outcomes.append(outcome)
     metrics = outcome.metrics
     return metrics.get("best_validation_loss", metrics.get("train_loss"))
@@ -148,7 +147,7 @@ def _tracked(
     if _screen is not None:
         _screen.end(outcome.name, f"{outcome.status}: {report.one_line(outcome)}")
         if _screen.runs > 1:  # a single run's problems are told with its result
-            report.warn_of([outcome.problem])
+            report.warn_of(outcome.problems)
     return outcome
 
 
@@ -164,8 +163,7 @@ def resume(args: argparse.Namespace) -> int:
         raise ConfigError(
             f"{directory} is not the directory of a run or a sweep: {error}"
         ) from error
-    shared = OmegaConf.to_container(loaded, resolve=True)
-    assert isinstance(shared, dict)
+    shared = plain(loaded)
     with Screen(runs=1) as _screen:
-        outcome = _tracked(shared, directory, [], resume=True)  # type: ignore[arg-type]  # as above
+        outcome = _tracked(shared, directory, [], resume=True)
     return report.run(outcome, shared["tracking"])

@@ -58,8 +58,9 @@ def run(args: argparse.Namespace) -> int:
     found = twins(*(build_job(job.config) for job in planned.jobs))
     console = Console(highlight=False)
     for letter, job, ending in zip("ab", planned.jobs, found.endings, strict=True):
-        own = " ".join(one for one in job.overrides if one.split("=")[0] in planned.swept)
-        console.print(f"{letter}: {own}: {ending}", markup=False, soft_wrap=True)
+        console.print(
+            f"{letter}: {' '.join(planned.own(job))}: {ending}", markup=False, soft_wrap=True
+        )
     console.print(_FINDINGS[found.kind], markup=False)
     if found.parted is not None:
         console.print(f"they part in step {found.parted}", markup=False)

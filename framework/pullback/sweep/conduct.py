@@ -31,7 +31,7 @@ class Ending:
     status: str
     message: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    problem: str = ""
+    problems: Sequence[str] = ()
     attempts: int = 1
 
     @property

@@ -70,8 +70,9 @@ def begin(
 ) -> Manifest:
     """Write the manifest of a sweep of (identity, overrides), new or gone on with.
 
-    Of jobs with one identity, the first is kept: their results are the same. Raises ConfigError
-    where another sweep has the directory.
+    The identities are different, and the directory is locked.
+
+    Raises ConfigError where another sweep has the directory.
     """
     known: dict[str, str] = {}
     if (directory / SWEEP).is_file():
@@ -80,12 +81,11 @@ def begin(
             raise ConfigError(f"there is another sweep in {directory}", "hydra.sweep.dir")
         known = dict(before.runs)
         facts = {**facts, **{name: before.facts[name] for name in ("id", "started", "time")}}
-    entries: dict[str, Entry] = {}
-    for identity, overrides in jobs:
-        place = known.setdefault(identity, str(len(known)))
-        entries.setdefault(identity, Entry(identity, overrides, place))
-    made = Manifest(directory, key, facts, list(entries.values()), known)
-    directory.mkdir(parents=True, exist_ok=True)
+    entries = [
+        Entry(identity, overrides, known.setdefault(identity, str(len(known))))
+        for identity, overrides in jobs
+    ]
+    made = Manifest(directory, key, facts, entries, known)
     made.write()
     return made
 

@@ -78,12 +78,12 @@ def _obey(order: Mapping[str, Any], channel: TextIO) -> dict[str, Any]:
             )
         except PullbackError as error:
             mark(directory, "failed", str(error))
-            return {"status": "failed", "message": str(error), "metrics": {}, "problem": ""}
+            return {"status": "failed", "message": str(error), "metrics": {}}
     return {
         "status": outcome.status,
         "message": outcome.message,
         "metrics": outcome.metrics,
-        "problem": outcome.problem,
+        "problems": outcome.problems,
     }
 
 
