@@ -139,3 +139,16 @@ def look(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
         context.close()
     assert asked == []
     assert problems == []
+
+
+@pytest.fixture(scope="session")
+def saved() -> Callable[..., None]:
+    """Keep a picture of a page for a person to look at, where ``PULLBACK_SCREENSHOTS`` says so."""
+
+    def save(page: Any, name: str, **options: Any) -> None:
+        if "PULLBACK_SCREENSHOTS" in os.environ:
+            folder = Path(os.environ["PULLBACK_SCREENSHOTS"])
+            folder.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=folder / f"{name}.png", **options)
+
+    return save

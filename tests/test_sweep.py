@@ -339,7 +339,9 @@ def test_mlflow_has_config_and_pictures_and_the_parent_the_comparison(sweep, sho
         assert {"config.yaml", "pictures/boundary.png", "pictures/loss.png"} <= set(names)
         copy = client.download_artifacts(run.info.run_id, "config.yaml")
         assert Path(copy).read_bytes() == (path / "config.yaml").read_bytes()
-    assert artifacts(client, parent) == ["comparison.csv", "comparison.md", "curves.png"]
+    assert artifacts(client, parent) == [
+        *("comparison.csv", "comparison.md", "curves.png", "tradeoff.png")
+    ]
     summary = (sweep.directory / "comparison.md").read_text()
     assert parent.data.tags["mlflow.note.content"].strip() == summary.strip()
     assert (sweep.root / "mlartifacts").is_dir()

@@ -105,7 +105,7 @@ _MODULES = {
     "twins": "pullback.app.twins",
     "ui": "pullback.tracking.ui",
 }
-_WITH_UNITS = ("check", "list", "prove")
+_WITH_UNITS = ("check", "compare", "list", "prove")
 
 
 def _parser(command: str) -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pullback import registry
-from pullback.identity import identity
+from pullback.identity import identity, sources
 from pullback.job import CONDUCT, Config, Job
 from pullback.tracking.environment import environment
 from pullback.tracking.journal import milliseconds, now
@@ -23,6 +23,7 @@ def facts_of(job: Job, overrides: list[str]) -> dict[str, Any]:
         "overrides": overrides,
         "options": _options(job.config),
         "providers": _providers(job.config),
+        "sources": sources(job),
         "environment": environment(),
         "data": _data(job),
         "steps": job.steps,

@@ -33,10 +33,17 @@ def identity(job: Job) -> str:
     parts = {
         "config": _config(job.config),
         "data": job.data.digest,
-        "units": sorted(_digest(source(one)) for one in _classes(job)),
+        "units": sorted(digest(one) for one in _classes(job)),
         "versions": {name: version(name) for name in ("pullback", "numpy")},
     }
-    return _digest(json.dumps(parts, sort_keys=True, default=str))[:16]
+    return _sha(json.dumps(parts, sort_keys=True, default=str))[:16]
+
+
+def sources(job: Job) -> dict[str, str]:
+    """The digest of the source of each unit, by its place in the config."""
+    units: dict[str, Any] = {"loss": job.loss, "optimizer": job.optimizer, "schedule": job.schedule}
+    units |= {f"net.{stage.name}": stage.layer for stage in job.net.stages}
+    return {place: digest(unit.__class__) for place, unit in units.items()}
 
 
 def _config(config: Config) -> dict[str, Any]:
@@ -63,6 +70,11 @@ def _nested(value: Any) -> Iterator[Any]:
 
 
 @functools.cache
+def digest(unit: type) -> str:
+    """That of the source of a unit's class."""
+    return _sha(source(unit))
+
+
 def source(unit: type) -> str:
     """The text of a class and of what it names in its own package, wherever that lies."""
     home = _home(unit)
@@ -116,7 +128,7 @@ def _text(part: Part) -> str:
 
 def _constant(value: Any) -> str:
     if isinstance(value, np.ndarray):
-        return f"{value.dtype} {value.shape} {_digest(value.tobytes())}"
+        return f"{value.dtype} {value.shape} {_sha(value.tobytes())}"
     shown = repr(value)
     return type(value).__name__ if " at 0x" in shown else shown
 
@@ -125,5 +137,5 @@ def _name(part: Part) -> str:
     return f"{part.__module__}:{part.__qualname__}"
 
 
-def _digest(text: str | bytes) -> str:
+def _sha(text: str | bytes) -> str:
     return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable, Sequence
 
 STYLE = """
   .pullback {
@@ -63,6 +64,22 @@ _DOCUMENT = """\
 def document(title: str, body: str, style: str = "") -> str:
     """A whole page; ``style`` is what its own elements look like beside :data:`STYLE`."""
     return _DOCUMENT.format(title=html.escape(title), body=body, style=STYLE + style)
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = ()
+) -> str:
+    """A table of cells that are HTML already; the columns ``numbers`` stand to the right."""
+    right = set(numbers)
+
+    def row(tag: str, cells: Sequence[str]) -> str:
+        told = (f'<{tag} class="number">' if i in right else f"<{tag}>" for i in range(len(cells)))
+        inside = zip(told, cells, strict=True)
+        return f"<tr>{''.join(f'{start}{cell}</{tag}>' for start, cell in inside)}</tr>"
+
+    body = "\n".join(row("td", cells) for cells in rows)
+    head = f"<thead>{row('th', headings)}</thead>"
+    return f'<div class="wide"><table>\n{head}\n<tbody>\n{body}\n</tbody></table></div>'
 
 
 def fragment(body: str, style: str = "") -> str:

@@ -1,6 +1,5 @@
-"""Comparing runs: the frame, the numbers worked by hand, the tables, the picture, the command."""
+"""Comparing runs: the frame, the numbers worked by hand, the tables, the command."""
 
-import argparse
 import csv
 import io
 import itertools
@@ -10,86 +9,24 @@ import re
 import subprocess
 import sys
 import time
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from making import FOUR, compare, make_run, make_sweep
 from rich.console import Console
 
-from pullback.compare import command, table
+from pullback.compare import table
 from pullback.compare.frame import aggregate, differing, distinguishing, load, section
-from pullback.compare.picture import draw
 from pullback.compare.runs import UNFINISHED, curve, find
 from pullback.errors import PullbackError
-
-FOUR = (
-    "cross_entropy_jacobian",
-    "cross_entropy_vjp",
-    "cross_entropy_fused",
-    "cross_entropy_exact",
-)
-LATER = itertools.count()
-
-
-def make_run(directory, options, metrics=None, status="finished", message="", curve=(), **facts):
-    """A run directory; ``status=None`` is one that was killed. Each starts after the last."""
-    directory.mkdir(parents=True)
-    started = f"2026-01-02T03:04:05.{next(LATER):06d}+01:00"
-    facts = {"id": "x", "name": directory.name, "started": started, "overrides": []} | facts
-    (directory / "run.json").write_text(json.dumps(facts | {"options": options}))
-    lines = [json.dumps({"step": step, "time": 1, **found}) for step, found in curve]
-    (directory / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
-    if status is not None:
-        end = {"status": status, "ended": started, "seconds": 2.5, "steps": 9, "message": message}
-        (directory / "end.json").write_text(json.dumps(end | {"metrics": metrics or {}}))
-    return directory
-
-
-def make_sweep(root, options_and_metrics):
-    for number, (options, metrics) in enumerate(options_and_metrics):
-        make_run(root / str(number), options, metrics)
-    return load([root])
-
-
-@pytest.fixture
-def four(tmp_path):
-    """Four variants with three seeds each, in a sweep below ``runs``."""
-    root, number = tmp_path / "runs" / "2026-01-02" / "03-04-05", 0
-    for place, loss in enumerate(FOUR):
-        for seed, end in enumerate((0.1416, 0.1437, 0.1458)):
-            metrics = {
-                "train_loss": 0.1,
-                "validation_loss": end + 0.01,
-                "test_loss": end,
-                "test_accuracy": 0.951 + 0.004 * seed,
-                "step_seconds": 2.09e-4 + 4e-6 * seed,
-                "step_peak_bytes": 1.6 * 2**20,
-                "gradient_difference": (1.2e-7, 4e-8, 0.0)[seed] * place,
-            }
-            steps = [(step, {"validation_loss": end + 1 / (1 + step)}) for step in range(0, 50, 5)]
-            make_run(
-                root / str(number),
-                {"seed": seed, "loss.name": loss, "net.a1": "tanh", "net.z1.width": 500},
-                metrics,
-                curve=steps,
-            )
-            number += 1
-    (root / "sweep.json").write_text("{}")
-    return root
 
 
 def printed(aggregated, width=80, metrics=None):
     console = Console(width=width, file=io.StringIO())
     console.print(table.render(aggregated, metrics))
     return console.file.getvalue()
-
-
-def compare(*arguments):
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return command.run(parser.parse_args([str(argument) for argument in arguments]))
 
 
 # The frame
@@ -178,6 +115,17 @@ def test_ten_thousand_runs(tmp_path):
     assert len(frame) == 10_000
     assert len(aggregated) == 1000
     assert ended - start < 10
+
+
+def test_a_sweep_is_the_jobs_that_it_has_now(four):
+    """Runs of a unit that was changed since, and of a longer axis, are in its directory too."""
+    jobs = [{"identity": "x", "overrides": [], "directory": one} for one in ("1", "3", "11")]
+    (four / "sweep.json").write_text(json.dumps({"jobs": jobs}))
+    assert [Path(one).name for one in find([four.parent])] == ["1", "3", "11"]
+    assert len(find([four / "0"])) == 1  # who names a run means it
+    for broken in ("[]", '{"jobs": 3}', '{"jobs": [{}]}', "{"):
+        (four / "sweep.json").write_text(broken)
+        assert len(find([four])) == 12
 
 
 # What differs, and what tells variants apart
@@ -289,8 +237,6 @@ def test_no_complete_run_at_all(tmp_path):
     aggregated = aggregate(load([tmp_path]))
     assert "0 of 1" in printed(aggregated)
     assert "0 of 1" in table.to_markdown(aggregated)
-    with pytest.raises(PullbackError, match="no complete run"):
-        draw(load([tmp_path]), tmp_path / "p.png")
 
 
 def test_over_other_options_and_over_nothing(four):
@@ -300,7 +246,6 @@ def test_over_other_options_and_over_nothing(four):
     assert list(over_both["runs", "complete"]) == [12]
     assert "option" not in over_both.columns.unique(0)
     assert "over 12 runs each" in printed(over_both)
-    draw(frame, four / "p.png", over=("seed", "loss"))
 
 
 def test_where_nothing_differs_the_loss_stands_for_all(four):
@@ -348,12 +293,26 @@ def test_numbers_are_never_cut(four, width):
     assert "…" not in text
 
 
-def test_a_table_too_wide_says_so(four, monkeypatch, capsys):
-    monkeypatch.setenv("COLUMNS", "60")
+def test_a_narrow_terminal_has_fewer_columns_and_says_which(four, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "50")
     compare(four)
+    out = capsys.readouterr().out
+    assert all(len(line) <= 50 for line in out.splitlines()[:8])
+    assert "for a wider terminal, --metrics, or --html FILE: step_seconds, step_peak_bytes" in out
+    compare(four, "--metrics", "test_loss,step_seconds,train_loss")
     assert "choose columns with --metrics" in capsys.readouterr().out
     compare(four, "--metrics", "test_loss,step_seconds")
     assert "choose columns" not in capsys.readouterr().out
+
+
+def test_variants_of_many_options_are_called_by_numbers(tmp_path, capsys):
+    for number, (lr, width, seed) in enumerate(itertools.product((0.1, 0.2), (5, 9), (0, 1))):
+        options = {"seed": seed, "optimizer.lr": lr, "net.z1.width": width}
+        make_run(tmp_path / str(number), options, {"test_loss": lr * width + seed + number / 97})
+    assert compare(tmp_path) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^2 +0\.1 +9 ", out, re.MULTILINE)
+    assert re.search(r"^#2 − #4 +-0\.94", out, re.MULTILINE)
 
 
 def test_one_run_has_no_spread(four):
@@ -434,54 +393,13 @@ def test_markdown(four):
     assert lines[-1] == "Mean ± sample standard deviation over 3 runs each."
 
 
-def test_html(four):
-    page = table.to_html(aggregate(load([four])))
-    found = ET.fromstring(re.search(r"<table>.*</table>", page, re.DOTALL)[0])
-    rows = [[cell.text for cell in row] for row in found.iter("tr")]
-    assert len(rows) == 5
-    assert rows[2] == [FOUR[1], "0.1437 ± 0.0021", "95.5 ± 0.4", "213 ± 4", "1.60", "1.2e-07"]
-    assert "http" not in page
-    assert "color-scheme: light dark" in page
-
-
 def test_what_a_name_may_hold_is_text_everywhere(tmp_path):
     names = ("<script>alert(1)</script>", "a|b\nc", "[bold]x[/nothing]", "$x_{")
     frame = make_sweep(tmp_path, [({"loss.name": n}, {"train_loss": 1.0}) for n in names])
     aggregated = aggregate(frame)
-    assert "<script>" not in table.to_html(aggregated)
-    assert "&lt;script&gt;alert(1)" in table.to_html(aggregated)
     assert "<script>" not in table.to_markdown(aggregated)
     assert "| a\\|b c | 1.000 |" in table.to_markdown(aggregated)
     assert "[bold]x[/nothing]" in printed(aggregated)
-    draw(frame, tmp_path / "p.png")
-
-
-# The picture
-
-
-def test_picture(four, tmp_path):
-    draw(load([four]), tmp_path / "p.png")
-    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "p.png").stat().st_size > 10_000
-
-
-def test_picture_without_journals(tmp_path):
-    frame = make_sweep(tmp_path, [({"lr": lr}, {"train_loss": lr}) for lr in (0.1, 0.2)])
-    draw(frame, tmp_path / "p.png")
-    assert (tmp_path / "p.png").stat().st_size > 10_000
-
-
-def test_picture_of_many_variants_and_of_uneven_curves(tmp_path):
-    for number in range(30):
-        steps = range(0, 20 + 7 * number, 1 + number % 3) if number else ()
-        make_run(
-            tmp_path / str(number),
-            {"seed": number % 2, "net.z1.width": number // 2, "a.rather.long.option": number // 2},
-            {"train_loss": 10.0 ** -(number / 4)},
-            curve=[(step, {"train_loss": 1 / (1 + step)}) for step in steps],
-        )
-    draw(load([tmp_path]), tmp_path / "p.png")
-    assert (tmp_path / "p.png").stat().st_size > 10_000
 
 
 # The command
@@ -495,7 +413,7 @@ def test_command(four, tmp_path, monkeypatch, capsys):
     make_run(four / "13", {"seed": 1, "loss.name": "bad"}, None, None)
     (four / "14").mkdir()
     (four / "14" / "run.json").write_text("{")
-    files = ("--csv", "c.csv", "--markdown", "m.md", "--html", "h.html", "--picture", "p.png")
+    files = ("--csv", "c.csv", "--markdown", "m.md", "--html", "h.html", "--pictures", "p")
     assert compare("runs", *files) == 0
     out = capsys.readouterr().out
     assert "0 of 2" in out
@@ -504,11 +422,12 @@ def test_command(four, tmp_path, monkeypatch, capsys):
         "left out, since run.json cannot be read: 1 run directory",
         "failed: runs/2026-01-02/03-04-05/12: not finite",
         "running or killed: runs/2026-01-02/03-04-05/13",
-        *("wrote c.csv", "wrote m.md", "wrote h.html", "wrote p.png"),
+        *("wrote c.csv", "wrote m.md", "wrote p", "wrote h.html"),
     ]
     assert Path("c.csv").read_text().startswith("loss,net.a1,")
     assert Path("m.md").read_text(encoding="utf-8").startswith("| loss |")
     assert Path("h.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert {one.name for one in Path("p").iterdir()} == {"curves.png", "tradeoff.png"}
 
 
 @pytest.mark.parametrize(("option", "start"), [("--csv", "loss,runs_"), ("--markdown", "| loss |")])
@@ -556,9 +475,14 @@ def test_command_line_errors(four, tmp_path, monkeypatch):
         compare(four, "--metrics", "test_lost")
     with pytest.raises(PullbackError, match="did you mean 'seed'"):
         compare(four, "--over", "sed")
-    for option in ("--csv", "--markdown", "--html", "--picture"):
+    (tmp_path / "file").write_text("")
+    for option in ("--csv", "--markdown", "--html", "--pictures"):
         with pytest.raises(PullbackError, match="cannot write"):
-            compare(four, option, tmp_path / "nowhere" / "file")
+            compare(four, option, tmp_path / "file" / "file")
+    with pytest.raises(PullbackError, match=r"did you mean 'loss\.name'"):
+        compare(four, "--pictures", "p", "--across", "los.name,net.a1")
+    with pytest.raises(SystemExit):
+        compare(four, "--across", "loss")
 
 
 def test_many_failures_do_not_fill_the_screen(tmp_path, capsys):

@@ -1,8 +1,5 @@
 """The page of a trace, in a browser: it steps, it fits, and it asks nobody for anything."""
 
-import os
-from pathlib import Path
-
 import pytest
 from networks import founding
 
@@ -24,13 +21,7 @@ def symbol(browser):
     return browser.locator(".step.now h2").inner_text().split(" = ")[0]
 
 
-def saved(browser, name):
-    """A picture for a person to look at, where one is wanted."""
-    if "PULLBACK_SCREENSHOTS" in os.environ:
-        browser.screenshot(path=Path(os.environ["PULLBACK_SCREENSHOTS"]) / f"{name}.png")
-
-
-def test_every_step_is_reached_forward_and_back(look, text, found):
+def test_every_step_is_reached_forward_and_back(look, saved, text, found):
     browser = look(text)
     seen = [symbol(browser)]
     assert browser.get_by_role("button", name="previous").is_disabled()
@@ -82,7 +73,7 @@ def test_the_maps_are_pictures_of_the_arrays(look, text, found):
 
 @pytest.mark.parametrize("width", [400, 800, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_every_screen(look, text, width, scheme):
+def test_it_fits_every_screen(look, saved, text, width, scheme):
     browser = look(text, width=width, color_scheme=scheme)
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     saved(browser, f"trace-{width}-{scheme}")

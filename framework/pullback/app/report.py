@@ -103,18 +103,22 @@ def run(outcome: Outcome, tracking: Mapping[str, Any]) -> int:
 
 def sweep(directory: Path, runs: Sequence[Path], status: Status) -> None:
     """The comparison of a sweep's runs, printed and kept beside them, and its last entry."""
-    from pullback.compare import frame, picture, table
+    from pullback.compare import frame, table
+    from pullback.compare.pictures import drawn
 
     loaded = frame.load(runs)
     summary, files = "no run ended", list[str]()
     if len(loaded) and loaded["run", "status"].isin(COMPLETE).any():
         compared = frame.aggregate(loaded)
-        _out.print(table.render(compared))
+        _out.print(table.render(compared, table.fitting(compared, _out.width)))
         summary = table.to_markdown(compared)
-        files = ["comparison.csv", "comparison.md", "curves.png"]
+        files = ["comparison.csv", "comparison.md"]
         (directory / files[0]).write_text(table.to_csv(compared), encoding="utf-8")
         (directory / files[1]).write_text(summary + "\n", encoding="utf-8")
-        picture.draw(loaded, directory / files[2])
+        by = next(iter(table.default_metrics(compared)), "")
+        for name, figure in drawn(loaded, by) if by else ():
+            files.append(f"{name}.png")
+            figure.savefig(directory / files[-1])
     end: dict[str, Any] = {
         "status": status,
         "message": summary,

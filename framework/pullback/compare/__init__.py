@@ -1,1 +1,1 @@
-"""Runs side by side: a frame of them, tables, a picture. Run directories are the truth."""
+"""Runs side by side: a frame of them, tables, pictures, a report. Run directories are the truth."""

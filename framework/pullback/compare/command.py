@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _RUNS = Path("runs")
-_SWEEP = "sweep.json"
 _LISTED = 10
 
 
@@ -54,15 +54,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="by the mean of a metric, or an option; -NAME: the most first",
     )
     parser.add_argument(
-        "--paired", metavar="METRIC", help="what variants are compared in; default: the first loss"
+        "--by", metavar="METRIC", help="what variants are judged by; default: the first loss shown"
+    )
+    parser.add_argument(
+        "--across", type=_two, metavar="OPTION,OPTION", help="what the heat map is over"
     )
     for kind, what in (
         ("csv", "every digit, in seconds and bytes; - for standard output"),
         ("markdown", "the table; - for standard output"),
-        ("html", "a page with the table"),
-        ("picture", "a PNG of the losses"),
+        ("html", "the report: tables, pictures, every run, environments, checks; one page"),
     ):
         parser.add_argument(f"--{kind}", metavar="FILE", help=what)
+    parser.add_argument("--pictures", metavar="DIR", type=Path, help="the pictures as PNG files")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,12 +74,10 @@ def run(args: argparse.Namespace) -> int:
 
     from pullback.compare import filters, frame, table
 
-    if [args.csv, args.markdown, args.html].count("-") > 1:
-        raise PullbackError("only one of --csv, --markdown and --html can have standard output")
-    console = Console(stderr="-" in (args.csv, args.markdown, args.html))
-    runs = frame.load(_chosen(args, console))
-    if runs.empty:
-        raise PullbackError(_no_runs(args.directories or [_RUNS], runs.attrs["unreadable"]))
+    if [args.csv, args.markdown].count("-") > 1:
+        raise PullbackError("only one of --csv and --markdown can have standard output")
+    console = Console(stderr="-" in (args.csv, args.markdown))
+    runs = _loaded(args, console)
     if args.where:
         runs = filters.matching(runs, args.where)
         if runs.empty:
@@ -84,73 +85,134 @@ def run(args: argparse.Namespace) -> int:
     aggregated = frame.aggregate(runs, args.over, args.metrics)
     if args.sort:
         aggregated = frame.sorted_by(aggregated, args.sort)
-    console.print(table.render(aggregated, args.metrics))
-    if table.least_width(aggregated, args.metrics) > console.width:
-        _say(console, "wider than this terminal: choose columns with --metrics, or use --html FILE")
-    _compare(runs, aggregated, args, console)
+    by = args.by or next(iter(args.metrics or table.default_metrics(aggregated)), "")
+    paired = _paired(runs, by, args.over)
+    numbered = len(paired) > 0 and table.is_numbered(aggregated)
+    _show(aggregated, args.metrics, numbered, console)
+    _show_paired(paired, aggregated if numbered else None, console)
     _tell(runs, console)
 
     if args.csv:
         _write(args.csv, table.to_csv(aggregated), console)
     if args.markdown:
         _write(args.markdown, table.to_markdown(aggregated, args.metrics), console)
-    if args.html:
-        _write(args.html, table.to_html(aggregated, args.metrics), console)
-    if args.picture:
-        from pullback.compare.picture import draw
-
-        with _writing(args.picture, console):
-            draw(runs, args.picture, args.over)
+    if args.html or args.pictures:
+        _draw(args, runs, aggregated, paired, by, console)
     return 0
 
 
-def _compare(
-    runs: pd.DataFrame, aggregated: pd.DataFrame, args: argparse.Namespace, console: Console
+def _show(
+    aggregated: pd.DataFrame, metrics: list[str] | None, numbered: bool, console: Console
 ) -> None:
-    """Which variants differ, where there are two and more than one run of each."""
+    """The table; where nobody chose columns, as many as the terminal has room for."""
     from pullback.compare import table
+
+    width = console.width - 4 * numbered
+    chosen = metrics or table.fitting(aggregated, width)
+    console.print(table.render(aggregated, chosen, numbered=numbered))
+    missing = [] if metrics else table.default_metrics(aggregated)[len(chosen) :]
+    if missing:
+        names = ", ".join(missing)
+        _say(console, f"for a wider terminal, --metrics, or --html FILE: {names}")
+    elif table.least_width(aggregated, chosen) > width:
+        _say(console, "wider than this terminal: choose columns with --metrics, or use --html FILE")
+
+
+def _paired(runs: pd.DataFrame, by: str, over: list[str]) -> pd.DataFrame:
+    """Which variants differ, where there are two and more than one run of each; else nothing."""
+    import pandas as pd
+
     from pullback.compare.statistics import paired
 
-    metric = args.paired or table.default_metric(aggregated)
-    if not metric:
-        return
-    found = paired(runs, metric, args.over)
-    if found.empty or (found["pairs"] < 2).all():
+    if not by:
+        return pd.DataFrame()
+    found = paired(runs, by, over)
+    return found if len(found) and (found["pairs"] > 1).any() else pd.DataFrame()
+
+
+def _show_paired(found: pd.DataFrame, aggregated: pd.DataFrame | None, console: Console) -> None:
+    from pullback.compare import table
+
+    if found.empty:
         return
     console.print()
-    console.print(table.render_paired(found.head(_LISTED)))
+    console.print(table.render_paired(found.head(_LISTED), aggregated))
     if len(found) > _LISTED:
         _say(console, f"and {len(found) - _LISTED} comparisons more: --where chooses runs")
+
+
+def _draw(
+    args: argparse.Namespace,
+    runs: pd.DataFrame,
+    aggregated: pd.DataFrame,
+    paired: pd.DataFrame,
+    by: str,
+    console: Console,
+) -> None:
+    """The pictures, as files and in the report."""
+    from pullback.compare.pictures import NothingToDraw, drawn
+
+    figures = dict(drawn(runs, by, args.over, args.across)) if by else {}
+    if args.pictures:
+        if not figures:
+            raise NothingToDraw("no complete run has a loss that could be drawn")
+        with _writing(args.pictures, console):
+            args.pictures.mkdir(parents=True, exist_ok=True)
+            for name, figure in figures.items():
+                figure.savefig(args.pictures / f"{name}.png")
+    if args.html:
+        from pullback.compare import evidence, report
+        from pullback.compare.runs import read
+
+        runs = runs.reset_index(drop=True)
+        each = [one for path in runs["run", "directory"] if (one := read(path)) is not None]
+        with console.status("the checks of the units") as status:
+            found = evidence.gather(each, lambda name: status.update(f"the checks of {name}"))
+        content = report.Content(
+            runs, each, aggregated, paired, args.over, args.metrics, figures, found
+        )
+        beside = Path(args.html).resolve().parent
+        _write(args.html, report.page(content, beside), console)
+
+
+def _two(text: str) -> tuple[str, str]:
+    names = _names(text)
+    if len(names) != 2:
+        raise argparse.ArgumentTypeError("two options, as in optimizer.lr,net.z1.width")
+    return names[0], names[1]
 
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _chosen(args: argparse.Namespace, console: Console) -> list[Path]:
-    """Where to look for runs; says what it took where nobody said."""
-    if args.directories:
-        return list(args.directories)
-    if not _RUNS.is_dir():
+def _loaded(args: argparse.Namespace, console: Console) -> pd.DataFrame:
+    """The runs that were asked for; says which it took where nobody asked."""
+    from pullback.compare.frame import load
+
+    if not args.directories and not _RUNS.is_dir():
         raise PullbackError(
             "there is no ./runs here: make runs with `pullback train`, or say where they are"
         )
-    return [_RUNS] if args.all else _newest(console)
-
-
-def _newest(console: Console) -> list[Path]:
-    from pullback.compare.frame import load
-
-    runs = load([_RUNS])
+    places = args.directories or [_RUNS]
+    runs = load(places)
     if runs.empty:
-        raise PullbackError(_no_runs([_RUNS], runs.attrs["unreadable"]))
+        raise PullbackError(_no_runs(places, runs.attrs["unreadable"]))
+    return runs if args.directories or args.all else _newest(runs, console)
+
+
+def _newest(runs: pd.DataFrame, console: Console) -> pd.DataFrame:
+    """Those of the newest sweep, or the newest run alone."""
+    from pullback.tracking.journal import SWEEP
+
     by_start = runs.sort_values(("run", "started"), kind="stable", na_position="first")
     newest = Path(by_start["run", "directory"].iloc[-1])
     above = newest.parents[: len(newest.relative_to(_RUNS.resolve()).parts)]
-    sweep = next((directory for directory in above if (directory / _SWEEP).is_file()), None)
+    sweep = next((directory for directory in above if (directory / SWEEP).is_file()), None)
     kind = "run" if sweep is None else "sweep"
     _say(console, f"The newest {kind} below ./runs, {_shown(sweep or newest)}\n")
-    return [sweep or newest]
+    inside = f"{sweep or newest}{os.sep}"
+    return runs[[f"{one}{os.sep}".startswith(inside) for one in runs["run", "directory"]]]
 
 
 def _no_runs(directories: list[Path], unreadable: int) -> str:

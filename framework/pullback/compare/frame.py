@@ -93,7 +93,7 @@ def distinguishing(frame: pd.DataFrame, over: Sequence[str] = ("seed",)) -> list
     PullbackError where no run has an option in ``over``; ``loss`` is short for ``loss.name``.
     """
     options = section(frame, "option")
-    left_out = {_full_name(name, options) for name in over}
+    left_out = {full_name(name, options) for name in over}
     found = differing(frame)
     names = [name for name in found if name.endswith(".name")]
     determined = {
@@ -197,7 +197,8 @@ def sorted_by(aggregated: pd.DataFrame, name: str) -> pd.DataFrame:
     return aggregated.loc[order]
 
 
-def _full_name(name: str, options: pd.DataFrame) -> str:
+def full_name(name: str, options: pd.DataFrame) -> str:
+    """``loss.name`` for ``loss``; PullbackError for an option that no run has."""
     for known in (name, f"{name}.name"):
         if known in options:
             return known

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pullback.errors import PullbackError
-from pullback.tracking.journal import END, RUN, read_metrics
+from pullback.tracking.journal import END, RUN, SWEEP, read_metrics
 
 UNFINISHED = "running or killed"
 
@@ -31,6 +31,9 @@ class Run:
 
 def find(paths: Iterable[Path | str]) -> list[str]:
     """Every run directory at or below the paths, once each, with 10 after 9.
+
+    Of a sweep, those of the jobs that it has now: where a unit was changed since, or an axis made
+    shorter, its directory holds earlier runs, too.
 
     Raises PullbackError for a path that is not a directory.
     """
@@ -69,12 +72,24 @@ def _below(directory: str) -> Iterator[str]:
             content = list(entries)
     except OSError:
         return
-    if any(entry.name == RUN for entry in content):
+    names = {entry.name for entry in content}
+    if RUN in names:
         yield directory
         return
+    jobs = _jobs(directory) if SWEEP in names else set[str]()
     for entry in content:
-        if entry.is_dir(follow_symlinks=False):
+        if entry.is_dir(follow_symlinks=False) and (not jobs or entry.name in jobs):
             yield from _below(entry.path)
+
+
+def _jobs(directory: str) -> set[str]:
+    """Where the jobs of a sweep are; empty of one that Hydra conducted, which does not know."""
+    try:
+        return {
+            str(job["directory"]) for job in (_read_object(Path(directory, SWEEP)) or {})["jobs"]
+        }
+    except (KeyError, TypeError):
+        return set()
 
 
 def _in_order(directory: str) -> list[str | int]:

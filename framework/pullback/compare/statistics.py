@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -26,6 +26,7 @@ from pullback.tracking.journal import COMPLETE
 COLUMNS = ("variant", "other", "pairs", "difference", "low", "high", "effect", "finding")
 IDENTICAL, NOT_SHOWN, TOO_FEW = "identical", "no difference shown", "too few pairs"
 _ALPHA = 0.05
+_EVERY_PAIR = 12  # variants; of twice as many, nobody would read the 276 differences
 
 
 def paired(frame: pd.DataFrame, metric: str, over: Sequence[str] = ("seed",)) -> pd.DataFrame:
@@ -36,18 +37,33 @@ def paired(frame: pd.DataFrame, metric: str, over: Sequence[str] = ("seed",)) ->
     seed, is not shown, or could not be judged from one pair. ``attrs`` has the metric, and
     ``together``, the number of comparisons that the intervals allow for.
 
+    Of more than a dozen variants, the one with the best mean is compared with each other; since it
+    was chosen by the same runs, the intervals allow for every pair there is.
+
     Raises PullbackError where no run has the metric.
     """
     by_variant = _by_variant(frame, metric, over)
     differences = {
-        (a, b): (by_variant[a] - by_variant[b]).dropna()
-        for a, b in itertools.combinations(by_variant, 2)
+        (a, b): (by_variant[a] - by_variant[b]).dropna() for a, b in _pairs(by_variant, metric)
     }
     together = sum(len(one) > 1 and bool((one != 0).any()) for one in differences.values())
+    if len(by_variant) > _EVERY_PAIR:
+        together = math.comb(len(by_variant), 2)
     rows = [(*pair, *_compared(one, together)) for pair, one in differences.items()]
     found = pd.DataFrame(rows, columns=list(COLUMNS))
     found.attrs |= {"metric": metric, "together": together}
     return found
+
+
+def _pairs(by_variant: Mapping[str, pd.Series], metric: str) -> list[tuple[str, str]]:
+    if len(by_variant) <= _EVERY_PAIR:
+        return list(itertools.combinations(by_variant, 2))
+    means = {label: values.mean() for label, values in by_variant.items()}
+    known = {label: mean for label, mean in means.items() if not math.isnan(mean)}
+    if not known:
+        return []
+    best = (max if metric.endswith("accuracy") else min)(known, key=lambda label: known[label])
+    return [(best, other) for other in by_variant if other != best]
 
 
 def _by_variant(frame: pd.DataFrame, metric: str, over: Sequence[str]) -> dict[str, pd.Series]:

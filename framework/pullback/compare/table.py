@@ -1,4 +1,4 @@
-"""The aggregated frame for people: in the terminal, as Markdown, as a page; for machines, as CSV.
+"""The aggregated frame for people: in the terminal and as Markdown; for machines, as CSV.
 
 People read one unit to a column, and the digits that mean something. The CSV has every digit, in
 seconds and bytes, and an accuracy of 1 where people read 100 %.
@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from pullback.compare.frame import NOTHING, option_text, section
+from pullback.compare.frame import NOTHING, label_of, option_text, section
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _TERMINAL = 80
+_FOLDED = 16  # columns of a long name, before it is worth a metric less
 
 # In full, and for the terminal.
 _LABELS = {
@@ -62,7 +63,7 @@ def columns(aggregated: pd.DataFrame, metrics: Sequence[str] | None = None) -> l
     shown = [_option(str(name), options[name]) for name in options]
     if _number_of_runs(aggregated) is None:
         shown.append(Column("runs", "runs", _runs(aggregated)))
-    chosen = _default(aggregated) if metrics is None else metrics
+    chosen = default_metrics(aggregated) if metrics is None else metrics
     return shown + [_metric(name, section(aggregated, name)) for name in chosen]
 
 
@@ -75,11 +76,18 @@ def caption(aggregated: pd.DataFrame) -> str:
     return f"Mean ± sample standard deviation over {runs}."
 
 
-def render(aggregated: pd.DataFrame, metrics: Sequence[str] | None = None) -> Table:
-    """A table for the terminal. Numbers are never cut off; text is folded where it must be."""
+def render(
+    aggregated: pd.DataFrame, metrics: Sequence[str] | None = None, *, numbered: bool = False
+) -> Table:
+    """A table for the terminal. Numbers are never cut off; text is folded where it must be.
+
+    ``numbered``, its rows count from 1, for :func:`render_paired` to name them so.
+    """
     from rich.text import Text
 
     shown = columns(aggregated, metrics)
+    if numbered:
+        shown.insert(0, Column("#", "#", [str(i + 1) for i in range(len(aggregated))]))
     table = _bare(caption(aggregated), airy=_width(shown, gap=2) <= _TERMINAL)
     for column in shown:
         table.add_column(
@@ -111,36 +119,75 @@ def _bare(caption: str, *, airy: bool = True) -> Table:
     )
 
 
-def default_metric(aggregated: pd.DataFrame) -> str:
-    """The metric that the table shows first; '' where no run has any."""
-    return next(iter(_default(aggregated)), "")
+def default_metrics(aggregated: pd.DataFrame) -> list[str]:
+    """Those that the table shows where nobody chose: the first is the loss that matters most."""
+    known = [
+        str(name)
+        for name in aggregated.columns.unique(0)
+        if name not in ("option", "runs") and aggregated[name, "max"].notna().any()
+    ]
+    parts = ("test", "validation", "train")
+    part = next((part for part in parts if f"{part}_loss" in known), "train")
+    wanted = (f"{part}_loss", f"{part}_accuracy", *_LABELS)
+    return [name for name in wanted if name in known]
 
 
-def render_paired(found: pd.DataFrame) -> Table:
-    """Comparisons of :func:`pullback.compare.statistics.paired` for the terminal."""
+def render_paired(found: pd.DataFrame, aggregated: pd.DataFrame | None = None) -> Table:
+    """Comparisons of :func:`pullback.compare.statistics.paired` for the terminal.
+
+    Variants have their names, or the numbers of the rows of a table that was shown numbered.
+    """
     from rich.text import Text
 
-    together = found.attrs["together"]
-    many = f", {together} intervals at once" if together > 1 else ""
-    told = f"Mean of the differences at the same seed, with its 95 % interval{many}."
-    table = _bare(told)
-    what = str(found.attrs["metric"]).replace("_", " ")
+    table = _bare(paired_caption(found))
+    what = axis_label(str(found.attrs["metric"]))
     for heading in ("variant\n− another", f"{what}\ndifference", "effect", "pairs", "finding"):
         number = heading in ("effect", "pairs") or heading.endswith("difference")
         justify: Literal["right", "left"] = "right" if number else "left"
         table.add_column(Text(heading), justify=justify, vertical="bottom", no_wrap=number)
-    for _, row in found.iterrows():
-        both = f"{row['variant']}\n− {row['other']}"
-        cells = (both, _with_interval(row), _effect(row), str(row["pairs"]), row["finding"])
-        table.add_row(*map(Text, cells))
+    options = None if aggregated is None else section(aggregated, "option")
+    rows = () if options is None else enumerate(options.iterrows(), 1)
+    numbers = {label_of(row): f"#{number}" for number, (_, row) in rows}
+    between = "\n− " if options is None else " − "
+    for variant, other, *cells in paired_cells(found):
+        both = (numbers.get(variant, variant), numbers.get(other, other))
+        table.add_row(*map(Text, (between.join(both), *cells)))
     return table
+
+
+def paired_caption(found: pd.DataFrame) -> str:
+    """Of what the differences are, and how sure."""
+    together = found.attrs["together"]
+    many = f", {together} intervals at once" if together > 1 else ""
+    return f"Mean of the differences at the same seed, with its 95 % interval{many}."
+
+
+def paired_cells(found: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Variant, other, difference, effect, pairs and finding, as people read them."""
+    return [
+        (
+            row["variant"],
+            row["other"],
+            _with_interval(row),
+            _effect(row),
+            str(row["pairs"]),
+            row["finding"],
+        )
+        for _, row in found.iterrows()
+    ]
+
+
+def axis_label(metric: str) -> str:
+    """``test loss`` for ``test_loss``."""
+    return metric.replace("_", " ")
 
 
 def _with_interval(row: pd.Series) -> str:
     """The difference and half its interval, in the same decimals."""
     half = (row["high"] - row["low"]) / 2
     if math.isnan(half) or half == 0:
-        return _text(row["difference"], None)
+        exact = row["difference"]
+        return _text(exact, _decimals(exact, 3, 6) if exact else None)
     decimals = _decimals(max(abs(row["low"]), abs(row["high"])), 3, 6)
     return f"{_text(row['difference'], decimals)} ± {_text(half, decimals)}"
 
@@ -149,9 +196,28 @@ def _effect(row: pd.Series) -> str:
     return NOTHING if math.isnan(row["effect"]) or row["pairs"] < 2 else f"{row['effect']:.2f}"
 
 
+def is_numbered(aggregated: pd.DataFrame) -> bool:
+    """Whether variants are better called by numbers than by their names: those of many options."""
+    return len(section(aggregated, "option").columns) > 1
+
+
+def fitting(aggregated: pd.DataFrame, width: int) -> list[str]:
+    """As many of the default metrics as so many columns of a terminal have room for; at least one.
+
+    Text is folded for them where it is long.
+    """
+    chosen = default_metrics(aggregated)
+    while len(chosen) > 1 and least_width(aggregated, chosen) > width:
+        chosen = chosen[:-1]
+    return chosen
+
+
 def least_width(aggregated: pd.DataFrame, metrics: Sequence[str] | None = None) -> int:
-    """The columns of a terminal in which :func:`render` need not fold anything."""
-    return _width(columns(aggregated, metrics), gap=1)
+    """The columns of a terminal in which :func:`render` cuts no number and folds only long text."""
+    shown = columns(aggregated, metrics)
+    return (
+        sum(one.width if one.number else min(one.width, _FOLDED) for one in shown) + len(shown) - 1
+    )
 
 
 def to_markdown(aggregated: pd.DataFrame, metrics: Sequence[str] | None = None) -> str:
@@ -166,23 +232,6 @@ def to_markdown(aggregated: pd.DataFrame, metrics: Sequence[str] | None = None) 
     return "\n".join([*lines, "", caption(aggregated), ""])
 
 
-def to_html(aggregated: pd.DataFrame, metrics: Sequence[str] | None = None) -> str:
-    """A page that needs nothing else, light or dark as its reader has it."""
-    shown = columns(aggregated, metrics)
-    tags = ['<{0} class="number">' if column.number else "<{0}>" for column in shown]
-
-    def row(tag: str, texts: Iterable[str]) -> str:
-        cells = zip(tags, texts, strict=True)
-        inside = (f"{start.format(tag)}{html.escape(text)}</{tag}>" for start, text in cells)
-        return f"<tr>{''.join(inside)}</tr>"
-
-    return _PAGE.format(
-        caption=html.escape(caption(aggregated)),
-        head=row("th", (column.heading for column in shown)),
-        body="\n".join(row("td", cells) for cells in _rows(shown)),
-    )
-
-
 def to_csv(aggregated: pd.DataFrame) -> str:
     """The aggregated frame itself: ``loss``, ``runs_complete``, ``test_loss_mean``, and so on."""
     flat = aggregated.map(lambda value: json.dumps(value) if isinstance(value, tuple) else value)
@@ -193,18 +242,6 @@ def to_csv(aggregated: pd.DataFrame) -> str:
 
 def _width(shown: list[Column], gap: int) -> int:
     return sum(column.width + gap for column in shown) - gap
-
-
-def _default(aggregated: pd.DataFrame) -> list[str]:
-    known = [
-        str(name)
-        for name in aggregated.columns.unique(0)
-        if name not in ("option", "runs") and aggregated[name, "max"].notna().any()
-    ]
-    parts = ("test", "validation", "train")
-    part = next((part for part in parts if f"{part}_loss" in known), "train")
-    wanted = (f"{part}_loss", f"{part}_accuracy", *_LABELS)
-    return [name for name in wanted if name in known]
 
 
 def _number_of_runs(aggregated: pd.DataFrame) -> int | None:
@@ -230,7 +267,7 @@ def _option(name: str, values: Iterable[Any]) -> Column:
 
 
 def _metric(name: str, statistics: pd.DataFrame) -> Column:
-    spaced = name.replace("_", " ")
+    spaced = axis_label(name)
     heading, brief = _LABELS.get(name, (spaced, "\n".join(spaced.rsplit(" ", 1)) + " {unit}"))
     if name == "gradient_difference":
         return Column(heading, brief, [_text(value, None) for value in statistics["max"]])
@@ -282,32 +319,3 @@ def _rows(shown: list[Column]) -> list[tuple[str, ...]]:
 
 def _markdown(text: str) -> str:
     return html.escape(text, quote=False).replace("|", "\\|").replace("\n", " ")
-
-
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Runs compared</title>
-<style>
-  :root {{ color-scheme: light dark; }}
-  body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem; overflow-x: auto; }}
-  table {{ border-collapse: collapse; }}
-  caption {{ caption-side: bottom; text-align: left; padding: 0.75rem; opacity: 0.75; }}
-  th, td {{ padding: 0.4rem 0.9rem; text-align: left; vertical-align: bottom; }}
-  th {{ border-bottom: 2px solid; }}
-  td {{ border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }}
-  .number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
-</style>
-<table>
-<caption>{caption}</caption>
-<thead>
-{head}
-</thead>
-<tbody>
-{body}
-</tbody>
-</table>
-</html>
-"""

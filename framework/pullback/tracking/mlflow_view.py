@@ -66,6 +66,14 @@ def absolute(uri: str) -> str:
     return f"{prefix}{Path(uri.removeprefix(prefix)).resolve()}"
 
 
+def run_of(directory: Path) -> str:
+    """MLflow's id of the run of a directory; '' where none was made, or nothing can be read."""
+    try:
+        return str(json.loads((directory / STATE).read_text(encoding="utf-8"))["run_id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 class View:
     """One experiment of one MLflow store."""
 

@@ -11,9 +11,10 @@ from typing import Any
 from pullback import registry
 from pullback.errors import ConfigError, PullbackError, RegistryError, nearest
 from pullback.verify.cases import Check, Subject, UnitError, instance
+from pullback.verify.chosen import family_of
 from pullback.verify.diagnosis import diagnose
 from pullback.verify.laws import CHECKS
-from pullback.verify.outcome import Failed, Report, Result, Skipped, Status, Verdict
+from pullback.verify.outcome import START, Failed, Report, Result, Skipped, Status, Verdict
 
 
 def check(unit: Any, kind: str | None = None) -> Report:
@@ -85,6 +86,26 @@ def report(subject: Subject) -> Report:
         family=registry.family(subject.cls, subject.name),
         provider=provider,
         results=[carry_out(one, subject) for one in CHECKS[subject.kind]],
+    )
+
+
+def report_of(kind: str, name: str) -> Report:
+    """Every check of a registered unit, or why it could not even be made."""
+    try:
+        subject = subject_of(name, kind)
+    except Exception as error:  # whatever its __post_init__ may raise
+        return _not_started(kind, name, error)
+    return report(subject)
+
+
+def _not_started(kind: str, name: str, error: Exception) -> Report:
+    providers = [one.provider for one in registry.entries(kind) if one.name == name]
+    return Report(
+        kind=kind,
+        name=name,
+        family=family_of((kind, name)) or name,
+        provider=" and ".join(providers),
+        results=[Result(START, *why_not_started(error))],
     )
 
 

@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pullback import registry
 from pullback.errors import ConfigError, PullbackError, writing
-from pullback.verify.chosen import Unit, chosen, family_of
+from pullback.verify.chosen import Unit, chosen
 
 if TYPE_CHECKING:
     from pullback.verify.outcome import Report
@@ -110,6 +109,8 @@ def _checked(units: list[Unit]) -> list[Report]:
     """A report of each; what a unit prints does not go among ours."""
     from rich.console import Console
 
+    from pullback.verify.checks import report_of
+
     reports = []
     with (
         contextlib.redirect_stdout(sys.stderr),
@@ -117,32 +118,8 @@ def _checked(units: list[Unit]) -> list[Report]:
     ):
         for place, unit in enumerate(units, 1):
             status.update(f"{unit[1]} ({place} of {len(units)})")
-            reports.append(_report(*unit))
+            reports.append(report_of(*unit))
     return reports
-
-
-def _report(kind: str, name: str) -> Report:
-    from pullback.verify.checks import report, subject_of
-
-    try:
-        subject = subject_of(name, kind)
-    except Exception as error:  # whatever its __post_init__ may raise
-        return _not_started(kind, name, error)
-    return report(subject)
-
-
-def _not_started(kind: str, name: str, error: Exception) -> Report:
-    from pullback.verify.checks import why_not_started
-    from pullback.verify.outcome import START, Report, Result
-
-    providers = [one.provider for one in registry.entries(kind) if one.name == name]
-    return Report(
-        kind=kind,
-        name=name,
-        family=family_of((kind, name)) or name,
-        provider=" and ".join(providers),
-        results=[Result(START, *why_not_started(error))],
-    )
 
 
 # What is told of them.

@@ -30,15 +30,20 @@ def page(reports: Sequence[Report], seconds: float, versions: Mapping[str, str])
         + " · ".join(f"{name} {version}" for name, version in versions.items())
     )
     number = " ".join(_count(status, n) for status, n in counts(reports).items())
+    head = f'<p>{number}</p>\n<p class="quiet">{about}</p>'
+    return pages.document(_title(reports), f"{head}\n{tables(reports)}", STYLE)
+
+
+def tables(reports: Sequence[Report]) -> str:
+    """What is wrong, a row for each unit, and every check, for a page with :data:`STYLE`."""
     few = len(reports) <= FEW
     parts = [
-        f'<p>{number}</p>\n<p class="quiet">{about}</p>',
         _failures(reports),
         *(_grids(reports) if len(reports) > 1 else ()),
         "<h2>Every check</h2>",
         *(_section(one, is_open=bool(one.failures) or few) for one in reports),
     ]
-    return pages.document(_title(reports), "\n".join(parts), _STYLE + _GRID)
+    return "\n".join(parts)
 
 
 def fragment(report: Report) -> str:
@@ -172,3 +177,4 @@ _GRID = """\
     .pullback .time, .grid .kind { display: none; }
   }
 """
+STYLE = _STYLE + _GRID

@@ -1,25 +1,25 @@
-"""One picture of the runs: how the loss of each variant falls, and where it ends, seed by seed."""
+"""How the loss of each variant falls, and where it ends, seed by seed."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from pullback.compare.frame import distinguishing, label_of, section, variants
+from pullback.compare.pictures import NothingToDraw, axes
 from pullback.compare.runs import curve
-from pullback.errors import PullbackError
+from pullback.compare.table import axis_label
 from pullback.tracking.journal import COMPLETE
 from pullback.tracking.pictures import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 _LABEL_WIDTH = 34
 _DASH = 4.0
@@ -34,16 +34,14 @@ class Variant:
     curve: pd.DataFrame
 
 
-def draw(frame: pd.DataFrame, path: Path | str, over: Sequence[str] = ("seed",)) -> None:
-    """Draw the complete runs of a frame into a PNG.
+def draw(frame: pd.DataFrame, over: Sequence[str] = ("seed",)) -> Figure:
+    """The complete runs of a frame.
 
     Left, the validation loss (where there is none, the training loss) over the steps: the mean
     over the runs of a variant, and a band from the least to the largest. Right, the loss that each
     run ended with, and their mean. Where the variants are more than the colours that can be told
-    apart, those that ended lowest are drawn. Raises PullbackError where no run is complete.
+    apart, those that ended lowest are drawn. Raises NothingToDraw where no run has a loss.
     """
-    from matplotlib.figure import Figure
-
     complete = frame[frame["run", "status"].isin(COMPLETE)]
     metric = next(
         (
@@ -54,25 +52,22 @@ def draw(frame: pd.DataFrame, path: Path | str, over: Sequence[str] = ("seed",))
         None,
     )
     if metric is None:
-        raise PullbackError("no complete run has a loss that could be drawn")
+        raise NothingToDraw("no complete run has a loss that could be drawn")
     shown, number = _variants(complete, metric, over)
 
     labels = [textwrap.fill(variant.label, _LABEL_WIDTH) for variant in shown]
     lines = sum(label.count("\n") + 1 for label in labels)
-    figure = Figure(figsize=(11, max(4.2, 1.4 + 0.27 * lines)), dpi=120, layout="constrained")
+    figure = axes.new(11, max(4.2, 1.4 + 0.27 * lines))
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     _draw_curves(left, shown)
     _draw_ends(right, shown, labels)
-    name = metric.replace("_", " ").replace("train ", "training ")
+    name = axis_label(metric)
     left.set(xlabel="step", ylabel=name)
     right.set(xlabel=f"{name} at the end")
     which = f"the {len(shown)} lowest of {number} variants: " if number > len(shown) else ""
-    titles = (f"{which}mean of the runs, and their range", "each run, and the mean")
-    for axes, title in zip((left, right), titles, strict=True):
-        axes.set_title(title, loc="left", fontsize=10)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25, linewidth=0.5)
-    figure.savefig(path, format="png")
+    axes.bare(left, f"{which}mean of the runs, and their range")
+    axes.bare(right, "each run, and the mean")
+    return figure
 
 
 def _variants(
@@ -106,47 +101,30 @@ def _common(curves: list[dict[int, float]]) -> pd.DataFrame:
     )
 
 
-def _draw_curves(axes: Axes, shown: list[Variant]) -> None:
+def _draw_curves(place: Axes, shown: list[Variant]) -> None:
     for variant, colour in zip(shown, COLOURS, strict=False):
         band = variant.curve
-        axes.fill_between(band.index, band["low"], band["high"], color=colour, alpha=0.15, lw=0)
+        place.fill_between(band.index, band["low"], band["high"], color=colour, alpha=0.15, lw=0)
         # Variants that compute the same lie on one another: they take turns, so that all show.
         alike = [other for other in shown if _coincide(variant.curve, other.curve)]
         turn = next(number for number, other in enumerate(alike) if other is variant)
         dashes = (-_DASH * turn, (_DASH, _DASH * (len(alike) - 1))) if len(alike) > 1 else "-"
         width = 3 if len(alike) > 1 else 1.8
-        axes.plot(band.index, band["mean"], color=colour, lw=width, ls=dashes, dash_capstyle="butt")
+        place.plot(
+            band.index, band["mean"], color=colour, lw=width, ls=dashes, dash_capstyle="butt"
+        )
     curves = pd.concat([variant.curve for variant in shown])
-    if _wide(curves["low"].min(), curves["high"].max()):
-        axes.set_yscale("log")
-        _mark(axes.yaxis)
+    axes.fit(place, "y", (curves["low"].min(), curves["high"].max()))
 
 
 def _coincide(one: pd.DataFrame, other: pd.DataFrame) -> bool:
     return one.index.equals(other.index) and np.allclose(one["mean"], other["mean"], rtol=0.01)
 
 
-def _draw_ends(axes: Axes, shown: list[Variant], labels: list[str]) -> None:
-    for place, (variant, colour) in enumerate(zip(shown, COLOURS, strict=False)):
-        axes.plot(variant.final, [place] * len(variant.final), "o", color=colour, alpha=0.75)
-        axes.plot(variant.final.mean(), place, "|", color="black", markersize=18)
-    axes.set_yticks(range(len(shown)), labels, parse_math=False)
-    axes.set_ylim(len(shown) - 0.4, -0.6)
-    ends = pd.concat([variant.final for variant in shown])
-    if _wide(ends.min(), ends.max()):
-        axes.set_xscale("log")
-        _mark(axes.xaxis)
-
-
-def _wide(low: float, high: float) -> bool:
-    return low > 0 and high > 10 * low
-
-
-def _mark(axis: Axis) -> None:
-    """Plain numbers at 1, 2 and 5, or only at powers of ten where these would be too many."""
-    from matplotlib.ticker import LogLocator, NullLocator
-
-    low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_locator(NullLocator())
+def _draw_ends(place: Axes, shown: list[Variant], labels: list[str]) -> None:
+    for row, (variant, colour) in enumerate(zip(shown, COLOURS, strict=False)):
+        place.plot(variant.final, [row] * len(variant.final), "o", color=colour, alpha=0.75)
+        place.plot(variant.final.mean(), row, "|", color="black", markersize=18)
+    place.set_yticks(range(len(shown)), labels, parse_math=False)
+    place.set_ylim(len(shown) - 0.4, -0.6)
+    axes.fit(place, "x", pd.concat([variant.final for variant in shown]))
