@@ -209,7 +209,7 @@ def test_each_run_says_what_it_was(sweep):
     for path, (loss, seed) in zip(sweep.runs, jobs, strict=True):
         facts, config = read_run(path), OmegaConf.load(path / "config.yaml")
         assert facts["overrides"] == [f"loss={loss}", f"seed={seed}"]
-        assert facts["name"] == f"loss={loss} seed={seed}"
+        assert facts["name"] == f"{loss} seed={seed}"
         options = facts["options"]
         assert (options["loss.name"], options["seed"]) == (loss, seed)
         assert (config.loss.name, config.seed, config.training.steps) == (loss, seed, STEPS)
@@ -377,10 +377,11 @@ TABLES = ("runs", "metrics", "params", "tags", "inputs", "logged_models")
 
 def test_publishing_again_adds_nothing(sweep, shown):
     from pullback.tracking.mlflow_view import View
+    from pullback.tracking.store import Store
 
     before = {table: sweep.count(table) for table in TABLES}
     assert before["runs"] == 5
-    view = View(sweep.uri, "pullback")
+    view = View(Store(sweep.uri, "pullback"))
     for path in sweep.runs:
         assert view.publish(path) == shown[2][path].info.run_id
     assert {table: sweep.count(table) for table in TABLES} == before
@@ -388,16 +389,17 @@ def test_publishing_again_adds_nothing(sweep, shown):
 
 def test_the_view_can_be_made_again_from_the_directory(sweep, tmp_path, shown):
     from pullback.tracking.mlflow_view import View
+    from pullback.tracking.store import Store
 
     copy = shutil.copytree(sweep.runs[0], tmp_path / "copy")
     (copy / "mlflow.json").unlink()
-    view = View(f"sqlite:///{tmp_path}/other.db", "pullback")
-    run = view.client.get_run(view.publish(copy))
+    view = View(Store(f"sqlite:///{tmp_path}/other.db", "pullback"))
+    run = view.store.client.get_run(view.publish(copy))
     old = shown[2][sweep.runs[0]]
     assert run.data.params == old.data.params
     assert run.data.metrics == old.data.metrics
     assert run.info.status == "FINISHED"
-    assert {"config.yaml", "pictures/loss.png"} <= set(artifacts(view.client, run))
+    assert {"config.yaml", "pictures/loss.png"} <= set(artifacts(view.store.client, run))
 
 
 # What goes wrong

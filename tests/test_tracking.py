@@ -18,10 +18,11 @@ from pullback import Net, Split, from_arrays, train
 from pullback.errors import ConfigError
 from pullback.job import build_job
 from pullback.run import execute
-from pullback.tracking import mlflow_view, model, pictures
+from pullback.tracking import batch, model, note, pictures
 from pullback.tracking.environment import blas_threads, commit, environment
 from pullback.tracking.journal import Journal, read_end, read_metrics, read_run, write_whole
-from pullback.tracking.mlflow_view import View, absolute
+from pullback.tracking.mlflow_view import View
+from pullback.tracking.store import Store, absolute
 from pullback.training import Recipe
 
 STAGES = {
@@ -215,8 +216,8 @@ class Client:
 
 @pytest.fixture
 def view(tmp_path, monkeypatch):
-    view = View(f"sqlite:///{tmp_path}/none.db", "pullback")
-    view._client, view._experiment_id = Client(), "0"
+    view = View(Store(f"sqlite:///{tmp_path}/none.db", "pullback"))
+    view.store._client, view.store._experiment_id = Client(), "0"
     return view
 
 
@@ -242,7 +243,7 @@ def long_run(tmp_path):
 
 def test_metrics_go_in_batches_of_a_thousand_at_most(view, long_run):
     view.publish(long_run.directory)
-    client = view.client
+    client = view.store.client
     assert len(client.metrics) == len(set(client.metrics)) == 3501
     assert sum(n > 0 for n in client.calls) <= 4
     assert {(key, step) for key, _, _, step in client.metrics} == {
@@ -256,7 +257,7 @@ def test_metrics_go_in_batches_of_a_thousand_at_most(view, long_run):
 
 def test_every_option_is_a_parameter_and_none_is_too_long(view, long_run):
     view.publish(long_run.directory)
-    assert set(view.client.params) == {f"option{i}" for i in range(250)}
+    assert set(view.store.client.params) == {f"option{i}" for i in range(250)}
 
 
 @pytest.mark.parametrize(
@@ -270,29 +271,49 @@ def test_a_line_of_any_length_is_sent(view, tmp_path, line):
     journal.observe(3, line)
     journal.close()
     view.publish(journal.directory)
-    assert {key: value for key, value, _, step in view.client.metrics if step == 3} == line
+    assert {key: value for key, value, _, step in view.store.client.metrics if step == 3} == line
 
 
 def test_publishing_again_sends_what_is_new(view, long_run):
     view.publish(long_run.directory)
-    sent = len(view.client.metrics)
+    sent = len(view.store.client.metrics)
     view.publish(long_run.directory)
-    assert len(view.client.metrics) == sent
+    assert len(view.store.client.metrics) == sent
     long_run.observe(701, {"m0": 9.0})
     long_run.close()
     assert view.publish(long_run.directory) == "run1"
-    assert [(key, value, step) for key, value, _, step in view.client.metrics[sent:]] == [
+    assert [(key, value, step) for key, value, _, step in view.store.client.metrics[sent:]] == [
         ("m0", 9.0, 701)
     ]
-    assert view.client.runs == 1
+    assert view.store.client.runs == 1
 
 
 def test_another_process_goes_on_where_the_last_one_stopped(view, long_run):
     view.publish(long_run.directory)
-    other = View(view.uri, "pullback")
-    other._client, other._experiment_id = Client(), "0"
+    other = View(Store(view.store.uri, "pullback"))
+    other.store._client, other.store._experiment_id = Client(), "0"
     assert other.publish(long_run.directory) == "run1"
-    assert (other.client.runs, other.client.metrics) == (0, [])
+    assert (other.store.client.runs, other.store.client.metrics) == (0, [])
+
+
+def test_the_description_of_a_run_in_markdown(tmp_path):
+    facts = {
+        "options": {"net.z1.name": "affine", "net.a1": "tanh", "loss.name": "mse"}
+        | {"optimizer.name": "sgd"},
+        "providers": {"loss": "x", "net.z1": "x", "net.a1": "x"},
+        "data": {"name": "moons", "train": 3, "validation": 2, "test": 1},
+        "parameters": 7,
+    }
+    end = {"status": "failed", "steps": 4, "seconds": 1.23, "message": "it broke"}
+    text = note.of_run(facts, end | {"metrics": {"test_loss": 0.25, "other": 1}}, tmp_path / "0")
+    assert text.split("\n\n") == [
+        "**failed** after 4 steps in 1.2 s",
+        "it broke",
+        "| metric | at the end |\n|---|---:|\n| test_loss | 0.25 |",
+        "`z1: affine → a1: tanh → mse`, 7 parameters, by sgd "
+        "on moons (3 train, 2 validation, 1 test)",
+        f"The run is in `{tmp_path / '0'}`; `pullback compare {tmp_path}` compares it.",
+    ]
 
 
 END = {"time": 77, "steps": 701, "metrics": {"test_loss": 0.5}, "message": ""}
@@ -309,31 +330,32 @@ END = {"time": 77, "steps": 701, "metrics": {"test_loss": 0.5}, "message": ""}
 )
 def test_the_end_is_published_once(view, long_run, status, shown):
     view.publish(long_run.directory)
-    assert view.client.status is None
+    assert view.store.client.status is None
     long_run.end(status, END | {"message": "why"})
     for _ in range(2):
         view.publish(long_run.directory)
-    assert view.client.status == shown
-    assert view.client.tags["pullback.status"] == status
-    assert view.client.tags["mlflow.note.content"] == "why"
-    assert view.client.metrics[-1] == ("test_loss", 0.5, 77, 701)
-    assert len(view.client.metrics) == 3502
+    assert view.store.client.status == shown
+    assert view.store.client.tags["pullback.status"] == status
+    assert view.store.client.tags["mlflow.note.content"].startswith(f"**{status}** after 701 steps")
+    assert "why" in view.store.client.tags["mlflow.note.content"]
+    assert view.store.client.metrics[-1] == ("test_loss", 0.5, 77, 701)
+    assert len(view.store.client.metrics) == 3502
 
 
 def test_a_run_that_was_resumed_ends_once_more(view, long_run):
     long_run.end("interrupted", END | {"metrics": {}})
     view.publish(long_run.directory)
-    assert view.client.status == "KILLED"
+    assert view.store.client.status == "KILLED"
     long_run.reopen(650)
     for step in range(650, 702):
         long_run.observe(step, {"m0": float(step)})
     long_run.end("finished", END | {"time": 99})
     (long_run.directory / "loss.png").write_bytes(b"")
     assert view.publish(long_run.directory) == "run1"
-    assert view.client.status == "FINISHED"
-    assert view.client.tags["pullback.status"] == "finished"
-    assert "loss.png" in view.client.artifacts
-    steps = [step for key, _, _, step in view.client.metrics if key == "m0"]
+    assert view.store.client.status == "FINISHED"
+    assert view.store.client.tags["pullback.status"] == "finished"
+    assert "loss.png" in view.store.client.artifacts
+    steps = [step for key, _, _, step in view.store.client.metrics if key == "m0"]
     assert sorted(steps) == [*range(700), 701]
 
 
@@ -343,13 +365,13 @@ def test_a_run_says_where_it_comes_from(view, tmp_path):
     sweep = facts() | {"name": "sweep of seed", "swept": ["seed"], "fixed": []}
     (tmp_path / "sweep.json").write_text(json.dumps(sweep), encoding="utf-8")
     view.publish(journal.directory)
-    tags = view.client.tags
+    tags = view.store.client.tags
     assert (tags["mlflow.parentRunId"], tags["pullback.sweep"]) == ("run1", "sweep of seed")
-    assert view.client.runs == 2
+    assert view.store.client.runs == 2
     assert tags["mlflow.source.git.commit"] == "abc"
     assert tags["version.python"] == "3"
     assert tags["pullback.directory"] == str(journal.directory)
-    (used,) = view.client.datasets
+    (used,) = view.store.client.datasets
     assert (used.dataset.name, used.dataset.digest) == ("moons", "abc")
 
 
@@ -364,14 +386,14 @@ def test_a_relative_database_is_found_from_everywhere(tmp_path, monkeypatch):
 
 def test_how_to_open_is_a_command_or_an_address(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert View("sqlite:///mlflow.db", "p").how_to_open() == "pullback ui"
-    other = View("sqlite:///b/m.db", "p").how_to_open()
+    assert Store("sqlite:///mlflow.db", "p").how_to_open() == "pullback ui"
+    other = Store("sqlite:///b/m.db", "p").how_to_open()
     assert other == f"pullback ui --uri sqlite:///{tmp_path}/b/m.db"
-    assert View("http://127.0.0.1:5000", "p").how_to_open() == "http://127.0.0.1:5000"
+    assert Store("http://127.0.0.1:5000", "p").how_to_open() == "http://127.0.0.1:5000"
 
 
 def test_a_view_opens_no_store_before_it_is_used(tmp_path):
-    View(f"sqlite:///{tmp_path}/mlflow.db", "p").how_to_open()
+    Store(f"sqlite:///{tmp_path}/mlflow.db", "p").how_to_open()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -518,10 +540,10 @@ def test_the_boundary_is_where_the_prediction_changes(tmp_path, monkeypatch):
 
 
 def test_mlflow_is_not_imported_by_a_view_that_is_not_used():
-    script = "import sys, pullback.tracking.mlflow_view as v; v.View('sqlite:///x.db', 'p')"
+    script = "import sys, pullback.tracking.store as s; s.Store('sqlite:///x.db', 'p')"
     script += ".how_to_open(); print('mlflow' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "False\n"
-    assert mlflow_view.METRICS_AT_ONCE <= 1000
+    assert batch.METRICS_AT_ONCE <= 1000

@@ -11,6 +11,7 @@ from pullback.identity import identity, sources
 from pullback.job import CONDUCT, Config, Job
 from pullback.tracking.environment import environment
 from pullback.tracking.journal import milliseconds, now
+from pullback.units import KINDS
 
 
 def facts_of(job: Job, overrides: list[str]) -> dict[str, Any]:
@@ -34,10 +35,18 @@ def facts_of(job: Job, overrides: list[str]) -> dict[str, Any]:
 
 
 def name_of(job: Job, overrides: list[str]) -> str:
-    """What tells a run from its neighbours: what was overridden, or what it trains."""
+    """What tells a run from its neighbours: what was overridden, or what it trains.
+
+    Names of units speak for themselves; MLflow's pages have little room before they cut.
+    """
     config = job.config
     said = f"{config['loss']['name']} on {config['dataset']['name']}, seed {config['seed']}"
-    return " ".join(overrides) or said
+    return " ".join(map(_brief, overrides)) or said
+
+
+def _brief(override: str) -> str:
+    key, _, value = override.partition("=")
+    return value if key.lstrip("+~") in KINDS and value else override
 
 
 def _options(config: Config) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pullback import registry
 from pullback.app import config
 from pullback.app.composition import parse
 from pullback.job import plugin_references
-from pullback.tracking import mlflow_view
+from pullback.tracking import store
 
 
 def load(overrides: list[str], sweep: str = "sweep") -> None:
@@ -38,5 +38,5 @@ def absolute(reference: str) -> str:
 
 def made_absolute(shared: Mapping[str, Any]) -> dict[str, Any]:
     """A config that means the same in a process of another directory."""
-    tracking = {**shared["tracking"], "uri": mlflow_view.absolute(shared["tracking"]["uri"])}
+    tracking = {**shared["tracking"], "uri": store.absolute(shared["tracking"]["uri"])}
     return {**shared, "plugins": list(map(absolute, shared["plugins"])), "tracking": tracking}

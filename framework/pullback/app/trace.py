@@ -86,7 +86,7 @@ def _track(found: Trace, job: Job) -> str:
     from pullback.facts import flatten
     from pullback.tracing import page, table
     from pullback.tracking import evidence
-    from pullback.tracking.mlflow_view import EXPERIMENT, URI
+    from pullback.tracking.store import EXPERIMENT, URI
 
     tracking = job.config["tracking"]
     units = {key: value for key, value in job.config.items() if key in ("net", "loss", "dataset")}

@@ -10,15 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pullback.errors import RunError
+from pullback.tracking.batch import Batch, params_of
 from pullback.tracking.environment import environment
-from pullback.tracking.mlflow_view import (
-    EXPERIMENT,
-    URI,
-    Batch,
-    View,
-    params_of,
-    reason_of,
-)
+from pullback.tracking.store import EXPERIMENT, URI, Store, reason_of
 
 
 def publish(
@@ -37,17 +31,17 @@ def publish(
     The tag ``pullback.kind`` says what it is evidence of, the versions stand in tags as those of a
     training run do, ``note`` is the description, in Markdown. Raises RunError where MLflow fails.
     """
-    view = View(uri, experiment)
+    store = Store(uri, experiment)
     try:
-        _publish(view, kind, name, params, metrics, files, note)
+        _publish(store, kind, name, params, metrics, files, note)
     except Exception as error:
-        told = f"MLflow at {view.uri} does not have all of '{name}': {reason_of(error)}"
+        told = f"MLflow at {store.uri} does not have all of '{name}': {reason_of(error)}"
         raise RunError(told) from error
-    return view.how_to_open()
+    return store.how_to_open()
 
 
 def _publish(
-    view: View,
+    store: Store,
     kind: str,
     name: str,
     params: Mapping[str, Any],
@@ -55,7 +49,7 @@ def _publish(
     files: Sequence[Path],
     note: str,
 ) -> None:
-    client = view.client
+    client = store.client
     from mlflow.entities import Metric
 
     now = int(1000 * time.time())
@@ -67,7 +61,7 @@ def _publish(
         "mlflow.user": getpass.getuser(),
         **{f"version.{key}": str(value) for key, value in environment().items() if value},
     }
-    run = client.create_run(view.experiment_id, run_name=name, tags=tags, start_time=now)
+    run = client.create_run(store.experiment_id, run_name=name, tags=tags, start_time=now)
     run_id = str(run.info.run_id)
     found = [Metric(key, value, now, 0) for key, value in metrics.items() if math.isfinite(value)]
     Batch(found, params_of(params)).send(client, run_id)

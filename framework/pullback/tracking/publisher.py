@@ -12,7 +12,8 @@ import threading
 import time
 from pathlib import Path
 
-from pullback.tracking.mlflow_view import View, reason_of
+from pullback.tracking.mlflow_view import View
+from pullback.tracking.store import Store, reason_of
 
 _SECONDS_BEFORE_ANOTHER_TRY = 5.0
 
@@ -55,7 +56,7 @@ class Pending:
 def main(uri: str, experiment: str) -> None:
     pending, problems = Pending(), dict[str, str]()
     threading.Thread(target=pending.read, daemon=True).start()
-    view = View(uri, experiment)
+    view = View(Store(uri, experiment))
     failures, down_until = 0, 0.0
     while (directory := pending.take()) is not None:
         if pending.over:

@@ -10,7 +10,8 @@ from typing import Any
 
 from pullback.errors import PullbackError
 from pullback.tracking.journal import RUN, SWEEP, is_running, mark, read_end, read_entry, sweep_of
-from pullback.tracking.mlflow_view import View, reason_of
+from pullback.tracking.mlflow_view import View
+from pullback.tracking.store import Store, reason_of
 
 _RUNS = Path("runs")
 _LISTED = 10
@@ -53,15 +54,15 @@ def run(args: argparse.Namespace) -> int:
         if store is None:
             counts["not tracked"] += 1
             continue
-        view = views.setdefault(store, View(*store))
+        view = views.setdefault(store, View(Store(*store)))
         try:
             _mark_if_gone(directory)
-            view.open()  # it may have been made anew
+            view.store.open()  # it may have been made anew
             there = view.is_current(directory)
             view.publish(directory)
             counts["there already" if there else "brought up to date"] += 1
         except Exception as error:
-            problems[directory] = f"{view.uri}: {reason_of(error)}"
+            problems[directory] = f"{view.store.uri}: {reason_of(error)}"
     said = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
     out.print(f"of {len(directories)} runs and sweeps: {said or 'none'}", markup=False)
     for directory, problem in list(problems.items())[:_LISTED]:

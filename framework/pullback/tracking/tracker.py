@@ -16,13 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from pullback.tracking.mlflow_view import View
+from pullback.tracking.store import Store
 
 _SECONDS_BETWEEN_PUBLICATIONS = 15.0
 
 
 def view_of(tracking: Mapping[str, Any]) -> View | None:
     """The MLflow store that a config's tracking section names, if it does."""
-    return View(tracking["uri"], tracking["experiment"]) if tracking["name"] == "mlflow" else None
+    if tracking["name"] != "mlflow":
+        return None
+    return View(Store(tracking["uri"], tracking["experiment"]))
 
 
 class Tracker:
@@ -36,7 +39,7 @@ class Tracker:
     def start(self) -> None:
         """Have MLflow imported and its store opened, which takes seconds, in good time."""
         if self._view is not None and self._process is None:
-            store = (self._view.uri, self._view.experiment)
+            store = (self._view.store.uri, self._view.store.experiment)
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "pullback.tracking.publisher", *store],
                 stdin=subprocess.PIPE,

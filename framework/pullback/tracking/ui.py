@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from pullback.errors import PullbackError, RunError
-from pullback.tracking.mlflow_view import EXPERIMENT, URI, View, absolute
+from pullback.tracking.store import EXPERIMENT, URI, Store, absolute, reason_of
 from pullback.tracking.sync import found, store_of
 
 _SECONDS_TO_START = 120.0
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     uri, experiment = (args.uri, EXPERIMENT) if args.uri else _store(args.directory)
     uri = absolute(uri)
     if uri.startswith("http"):
-        print(View(uri, experiment).address())
+        print(_pages_of(Store(uri, experiment)))
         return 0
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not database.is_file():
@@ -56,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         address = f"http://127.0.0.1:{port}"
         _wait_for(address, server, log)
-        print(f"{address}/#/experiments/{View(uri, experiment).experiment_id}", flush=True)
+        store = Store(uri, experiment)
+        store.open()
+        print(store.address(address), flush=True)
         print("Ctrl-C ends it", flush=True)
         return server.wait()
     except KeyboardInterrupt:
@@ -64,6 +66,15 @@ def run(args: argparse.Namespace) -> int:
     finally:
         server.terminate()
         server.wait()
+
+
+def _pages_of(store: Store) -> str:
+    """The address of the experiment on a server that is there already."""
+    try:
+        store.open()
+    except Exception as error:
+        raise RunError(f"MLflow at {store.uri}: {reason_of(error)}") from error
+    return store.address()
 
 
 def _store(directory: Path | None) -> tuple[str, str]:

@@ -215,7 +215,7 @@ def _must_be_a_picture(path: Path) -> None:
 
 def _track(family: str, frame: pd.DataFrame, uri: str | None, experiment: str | None) -> str:
     from pullback.tracking import evidence
-    from pullback.tracking.mlflow_view import EXPERIMENT, URI
+    from pullback.tracking.store import EXPERIMENT, URI
 
     worst = {
         f"{line['variant']}/{line['dtype']}/{line['label']}/{result}_{what}": line[
