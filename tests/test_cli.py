@@ -516,6 +516,42 @@ def test_the_command_line_calls_nothing(call, payload, words):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("hydra.output_subdir=../outside", "is not in the run's directory"),
+        ("hydra.job.name=../../outside", "is not in the run's directory"),
+        ("hydra.sweep.subdir=/outside", "is not in the run's directory"),
+        ("hydra.job_logging.handlers.file.filename=outside", "is not in the run's directory"),
+        (
+            "hydra.job_logging.handlers.file.filename='${hydra.runtime.output_dir}/../outside'",
+            "is not in the run's directory",
+        ),
+        ("+hydra.hydra_logging.handlers.file.filename=//outside", "is not in the run's directory"),
+        ("hydra.job.name=${oc.env:NOBODY_SET_THIS}", "NOBODY_SET_THIS"),
+        ("hydra/sweeper=[]", "hydra.sweeper: Missing mandatory value"),
+        ("hydra.verbose=3", "names of loggers"),
+        ("~split", "split: is missing"),
+        ("training.l2=range(0,1,0)", "range() arg 3 must not be zero"),
+        ("--nothing", "unrecognized arguments: --nothing"),
+        ("dataset.path='\x1b[31m'", "\\x1b[31m"),
+    ],
+)
+def test_what_a_fuzzer_found(call, tmp_path, word, told):
+    status, out, err = call("train", "-m", word, *QUICK)
+    assert (status, out) == (2, "")
+    assert told in err
+    assert err.startswith("pullback: ")
+    assert len(err.splitlines()) < 4
+    assert not list(tmp_path.rglob("outside"))
+
+
+def test_a_message_quotes_no_thousand_letters(call):
+    _, _, err = call("train", f"loss={'x' * 9000}", *QUICK)
+    assert len(err) < 2000
+    assert "xxx … xxx" in err
+
+
 # What Hydra's users expect of train
 
 

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pullback.errors import PullbackError
+from pullback.errors import PullbackError, readable
 
 COMMANDS = {
     "train": "train a network; with -m, sweep over settings (a Hydra application)",
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PullbackError as error:
         if debug:
             raise
-        print(f"pullback: {error}", file=sys.stderr)
+        print(f"pullback: {readable(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as error:
         if debug:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_LONGEST_LINE = 600
+
+
 class PullbackError(Exception):
     """A mistake that its message explains. The command line prints the message and no traceback."""
 
@@ -43,6 +46,23 @@ def writing(path: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         raise PullbackError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def readable(text: str) -> str:
+    """A message that may quote anything: nothing in it moves the cursor, and no line is endless."""
+    shown = "".join(one if one.isprintable() or one in "\n\t" else _escaped(one) for one in text)
+    return "\n".join(map(_shortened, shown.split("\n")))
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
+
+
+def _shortened(line: str) -> str:
+    if len(line) <= _LONGEST_LINE:
+        return line
+    half = _LONGEST_LINE // 2
+    return f"{line[:half]} … {line[-half:]}"
 
 
 def a(noun: str) -> str:

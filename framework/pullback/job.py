@@ -94,6 +94,7 @@ def build_job(config: Config) -> Job:
     problems += [f"{key}: {why}" for key, why in forbidden(config)]
     unknown = [key for key in config if key not in KEYS]
     problems += [f"{key}: there is no such setting{nearest(key, KEYS)}" for key in unknown]
+    problems += [f"{key}: is missing" for key in sorted(KEYS - set(config))]
     if problems:
         raise JobError(problems)
     attempt(lambda: _plugins(config["plugins"]))
@@ -105,8 +106,8 @@ def build_job(config: Config) -> Job:
     attempt(lambda: _seed(config["seed"]))
     attempt(lambda: _dtype(config["dtype"]))
     attempt(lambda: _number_or_auto(config["threads"], "threads"))
-    attempt(lambda: _number_or_auto(config.get("workers", "auto"), "workers"))
-    attempt(lambda: _retries(config.get("retries", 0)))
+    attempt(lambda: _number_or_auto(config["workers"], "workers"))
+    attempt(lambda: _retries(config["retries"]))
     attempt(lambda: _kept(config["tracking"]))
     drawn = not any(problem.startswith(("seed:", "dtype:")) for problem in problems)
     data = attempt(lambda: _data(config)) if drawn else None

@@ -1,9 +1,11 @@
-"""What no config may do: import or call anything. It names units, and plugins of Hydra's."""
+"""What no config may do: import or call anything, or write beside the run's directory. It names
+units, and plugins of Hydra's."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from pullback.errors import ConfigError
@@ -18,6 +20,7 @@ _PLUGINS = {
     "sweeper._target_": r"(hydra\._internal\.core_plugins|hydra_plugins)\.[\w.]+Sweeper",
     "sweeper.sampler._target_": r"optuna\.samplers\.\w+Sampler",
 }
+_OUTPUT = "${hydra.runtime.output_dir}"
 _LOGGING = {
     "ext://sys.stdout",
     "ext://sys.stderr",
@@ -48,12 +51,23 @@ def forbidden(config: Any, at: str = "") -> list[tuple[str, str]]:
     return found
 
 
-def refuse_calls(hydra: DictConfig) -> None:
-    """Hydra's own node may only call its plugins and the standard logging."""
+def refuse(hydra: DictConfig) -> None:
+    """What Hydra's own node may not do: it calls its plugins and the standard logging, and writes
+    into the run's directory. ConfigError with the key."""
     from omegaconf import OmegaConf
 
     plain = OmegaConf.to_container(hydra, resolve=False)
     assert isinstance(plain, dict)
+    _refuse_calls(hydra, plain)
+    _refuse_places(hydra, plain)
+    verbose = plain.get("verbose")
+    if not isinstance(verbose, bool | str | list):
+        raise ConfigError("takes true, false, or names of loggers", "hydra.verbose")
+
+
+def _refuse_calls(hydra: DictConfig, plain: Mapping[Any, Any]) -> None:
+    from omegaconf import OmegaConf
+
     for key, why in forbidden(plain):
         target = OmegaConf.select(hydra, key) if "(" not in key else None
         if key not in _PLUGINS or not re.fullmatch(_PLUGINS[key], str(target)):
@@ -63,6 +77,26 @@ def refuse_calls(hydra: DictConfig) -> None:
             named = key.endswith(".class") or "://" in value
             if named and value not in _LOGGING:
                 raise ConfigError(f"{value} is refused: only logging's own", f"hydra.{part}.{key}")
+
+
+def _refuse_places(hydra: DictConfig, plain: Mapping[Any, Any]) -> None:
+    """Whatever a run writes is in its directory, which ``run.dir`` or ``sweep.dir`` names."""
+    from omegaconf import OmegaConf
+
+    inside = {
+        "output_subdir": OmegaConf.select(hydra, "output_subdir"),
+        "job.name": OmegaConf.select(hydra, "job.name"),
+        "sweep.subdir": plain["sweep"]["subdir"],
+    }
+    for part in ("job_logging", "hydra_logging"):
+        for key, value in _strings(plain.get(part) or {}):
+            if key.endswith(".filename"):
+                inside[f"{part}.{key}"] = value
+    for key, place in inside.items():
+        path = PurePath(str(place).removeprefix(f"{_OUTPUT}/"))
+        elsewhere = key.endswith(".filename") and str(path) == str(place)
+        if elsewhere or ".." in path.parts or path.is_absolute():
+            raise ConfigError(f"{place} is not in the run's directory", f"hydra.{key}")
 
 
 def _strings(config: Any, at: str = "") -> list[tuple[str, str]]:

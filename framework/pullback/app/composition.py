@@ -22,10 +22,16 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pullback.app.explained import explained
-from pullback.errors import ConfigError
-from pullback.refusals import refuse_calls
+from pullback.errors import ConfigError, PullbackError
+from pullback.refusals import refuse
 
 Config = Mapping[str, Any]
+
+# What is read of Hydra's own node later, and so has to be there and to resolve.
+_READ = [
+    *("mode", "run.dir", "sweep.dir", "output_subdir", "job.name", "job.env_set"),
+    *("launcher", "sweeper", "callbacks"),
+]
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -51,7 +57,7 @@ class Composer:
         """``overrides`` are those that all jobs have; they say where configs are looked for."""
         self.name = name
         loader = cast("ConfigLoaderImpl", GlobalHydra.instance().config_loader())
-        with _in_our_words(overrides):
+        with in_our_words(overrides):
             _, self._configs = loader._parse_overrides_and_create_caching_repo(name, [*overrides])
         self._chosen: dict[tuple[str, ...], DictConfig] = {}
 
@@ -68,7 +74,7 @@ class Composer:
         if groups not in self._chosen:
             self._chosen[groups] = self._ask_hydra(groups)[0]
         config = copy.deepcopy(self._chosen[groups])
-        with _in_our_words(overrides):
+        with in_our_words(overrides):
             OmegaConf.set_struct(config, True)
             ConfigLoaderImpl._apply_overrides_to_config(values, config)
             OmegaConf.set_struct(config, False)
@@ -82,14 +88,14 @@ class Composer:
         return named or not self._configs.group_exists(override.key_or_group)
 
     def _ask_hydra(self, overrides: Sequence[str]) -> tuple[DictConfig, DictConfig]:
-        with _in_our_words(overrides):
+        with in_our_words(overrides):
             config = compose(self.name, overrides=[*overrides], return_hydra_config=True)
             hydra = config.hydra
             OmegaConf.set_struct(config, False)
             del config["hydra"]
-            for key in ("mode", "run.dir", "sweep.dir"):  # what is read of it later has to resolve
-                OmegaConf.select(hydra, key)
-        refuse_calls(hydra)
+            for key in _READ:
+                OmegaConf.select(hydra, key, throw_on_missing=True)
+            refuse(hydra)
         return config, hydra
 
 
@@ -104,17 +110,22 @@ def among(overrides: Sequence[str], keys: Container[str]) -> list[str]:
 
 
 def _resolved(config: DictConfig, overrides: Sequence[str]) -> Config:
-    with _in_our_words(overrides):
+    with in_our_words(overrides):
         return plain(config)
 
 
 @contextmanager
-def _in_our_words(overrides: Sequence[str]) -> Iterator[None]:
-    """Hydra's and OmegaConf's errors, and those of what they call, as ConfigError."""
+def in_our_words(overrides: Sequence[str]) -> Iterator[None]:
+    """Hydra's and OmegaConf's errors, and those of what they call, as ConfigError; ``overrides``
+    are named where such an error names nothing."""
     try:
         yield
-    except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
+    except PullbackError:
+        raise
+    except (HydraException, OmegaConfBaseException, OSError) as error:
         raise explained(error) from error
+    except ValueError as error:  # of a range without an end, say
+        raise ConfigError(str(error), " ".join(overrides)) from error
     except Exception as error:
         mark = getattr(error, "problem_mark", None)  # of PyYAML, which is OmegaConf's to import
         if mark is None:  # a value of a kind that Hydra did not think of

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from hydra import initialize
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
-from pullback.app.composition import Composer, Config, among, parse, plain, quoted
-from pullback.app.explained import explained
+from pullback.app.composition import Composer, Config, among, in_our_words, parse, plain, quoted
 from pullback.errors import ConfigError, PullbackError
 from pullback.identity import identity
 from pullback.job import JobError, build_job
@@ -109,12 +106,10 @@ def _jobs(parsed: list[Override], hydra: DictConfig) -> list[list[str]]:
         return [[_text(one) for one in parsed if not one.is_sweep_override()]]
     mine = [one for one in parsed if not one.is_hydra_override()]
     rest = [_text(one) for one in parsed if one.is_hydra_override()]
-    try:
+    with in_our_words([_text(one) for one in mine]):
         params = (hydra["sweeper"]["params"] or {}).items()
         extra = parse([f"{key}={value}" for key, value in params])
         (grid,) = BasicSweeper.split_arguments([*extra, *mine], None)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise explained(error) from error
     return [[*rest, *job] for job in grid]
 
 

@@ -7,7 +7,7 @@ import logging
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
     """Run ``pullback train ARGV``; the exit status is 1 where a run failed."""
     dry = "--dry-run" in argv
     argv = [word for word in argv if word != "--dry-run"]
-    args = get_args_parser().parse_intermixed_args(argv)
+    args = _parser().parse_intermixed_args(argv)
     argv = [word for word in argv if word not in args.overrides] + args.overrides
     directory, name = _config_dir(args), args.config_name or "train"
     key = sweep.name_of(args.overrides, name, directory)
@@ -54,6 +54,17 @@ def main(argv: list[str]) -> int:
     if planned.ours:
         return sweep.run(planned, argv, key)
     return _sweep_by_hydra(argv, planned)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Hydra's, whose mistakes are told as all others are."""
+    parser = get_args_parser()
+
+    def error(message: str) -> NoReturn:
+        raise ConfigError(message, "command line")
+
+    parser.error = error  # type: ignore[method-assign]
+    return parser
 
 
 def _complete(argv: list[str], asked: str) -> int:
