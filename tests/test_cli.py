@@ -534,7 +534,7 @@ def test_the_command_line_calls_nothing(call, payload, words):
         ("~split", "split: is missing"),
         ("training.l2=range(0,1,0)", "range() arg 3 must not be zero"),
         ("--nothing", "unrecognized arguments: --nothing"),
-        ("dataset.path='\x1b[31m'", "\\x1b[31m"),
+        ("net.a1='\x1b[31m'", "\\x1b[31m"),
     ],
 )
 def test_what_a_fuzzer_found(call, tmp_path, word, told):

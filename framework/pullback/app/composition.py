@@ -30,7 +30,7 @@ Config = Mapping[str, Any]
 # What is read of Hydra's own node later, and so has to be there and to resolve.
 _READ = [
     *("mode", "run.dir", "sweep.dir", "output_subdir", "job.name", "job.env_set"),
-    *("launcher", "sweeper", "callbacks"),
+    *("job.chdir", "job.env_copy", "launcher", "sweeper", "callbacks", "verbose"),
 ]
 
 
