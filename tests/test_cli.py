@@ -531,6 +531,8 @@ def test_the_command_line_calls_nothing(call, payload, words):
         ("hydra.job.name=${oc.env:NOBODY_SET_THIS}", "NOBODY_SET_THIS"),
         ("hydra/sweeper=[]", "hydra.sweeper: Missing mandatory value"),
         ("hydra.verbose=3", "names of loggers"),
+        ("hydra.verbose=[a,{b:c}]", "names of loggers"),
+        ("hydra.verbose=???", "Missing mandatory value"),
         ("~split", "split: is missing"),
         ("training.l2=range(0,1,0)", "range() arg 3 must not be zero"),
         ("--nothing", "unrecognized arguments: --nothing"),

@@ -61,7 +61,8 @@ def refuse(hydra: DictConfig) -> None:
     _refuse_calls(hydra, plain)
     _refuse_places(hydra, plain)
     verbose = plain.get("verbose")
-    if not isinstance(verbose, bool | str | list):
+    names = verbose if isinstance(verbose, list) else [str(verbose)]
+    if not isinstance(verbose, bool | str | list) or not all(isinstance(one, str) for one in names):
         raise ConfigError("takes true, false, or names of loggers", "hydra.verbose")
 
 

@@ -14,7 +14,7 @@ from pullback.app.preflight import Plan
 from pullback.app.sweep import facts_of
 from pullback.errors import ConfigError
 from pullback.sweep.manifest import Manifest
-from pullback.tracking.journal import COMPLETE, RUN, SWEEP, read_end, read_entry
+from pullback.tracking.journal import COMPLETE, RUN, SWEEP, Status, read_end, read_entry
 from pullback.tracking.tracker import Tracker
 
 
@@ -48,7 +48,9 @@ def end(directory: Path, planned: Plan) -> int:
     good = sum(one is not None and one["status"] in COMPLETE for one in ends)
     missing = len(planned.jobs) - len(found)
     failed = good < max(len(found), len(planned.jobs))
-    report.sweep(directory, found, "failed" if failed else "finished")
+    status: Status = "failed" if failed else "finished"
+    pictures = planned.shared["tracking"]["pictures"] is not False
+    report.sweep(directory, found, status, pictures=pictures)
     if missing > 0:
         report.warn(f"{missing} of {len(planned.jobs)} jobs did not begin")
     _publish(directory, planned)

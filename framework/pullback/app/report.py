@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -23,6 +23,9 @@ from pullback.tracking.journal import (
     write_whole,
 )
 from pullback.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
@@ -101,34 +104,47 @@ def run(outcome: Outcome, tracking: Mapping[str, Any]) -> int:
     return int(outcome.status == "failed")
 
 
-def sweep(directory: Path, runs: Sequence[Path], status: Status) -> None:
+def sweep(directory: Path, runs: Sequence[Path], status: Status, *, pictures: bool) -> None:
     """The comparison of a sweep's runs, printed and kept beside them, and its last entry."""
     from pullback.compare import frame, table
-    from pullback.compare.pictures import drawn
 
     loaded = frame.load(runs)
-    summary, files = "no run ended", list[str]()
+    compared, summary = None, "no run ended"
     if len(loaded) and loaded["run", "status"].isin(COMPLETE).any():
         compared = frame.aggregate(loaded)
         _out.print(table.render(compared, table.fitting(compared, _out.width)))
         summary = table.to_markdown(compared)
-        files = ["comparison.csv", "comparison.md"]
-        (directory / files[0]).write_text(table.to_csv(compared), encoding="utf-8")
-        (directory / files[1]).write_text(summary + "\n", encoding="utf-8")
-        by = next(iter(table.default_metrics(compared)), "")
-        for name, figure in drawn(loaded, by) if by else ():
-            files.append(f"{name}.png")
-            figure.savefig(directory / files[-1])
+    before = read_end(directory)
+    if before is not None and (before["status"], before["message"]) == (status, summary):
+        return  # nothing was added to a sweep that had ended
+    files = [] if compared is None else _keep(directory, loaded, compared, pictures)
     end: dict[str, Any] = {
         "status": status,
         "message": summary,
         "files": files,
+        "ended": now(),
+        "time": milliseconds(),
     }
-    before = read_end(directory)
-    if before is not None and end.items() <= before.items():
-        return  # nothing was added to a sweep that had ended
-    end |= {"ended": now(), "time": milliseconds()}
     write_whole(directory / END, json.dumps(end, indent=1))
+
+
+def _keep(directory: Path, runs: pd.DataFrame, compared: pd.DataFrame, pictures: bool) -> list[str]:
+    """The comparison as files beside the runs; their names."""
+    from pullback.compare import table
+    from pullback.compare.pictures import drawn
+
+    texts = {
+        "comparison.csv": table.to_csv(compared),
+        "comparison.md": table.to_markdown(compared) + "\n",
+    }
+    for name, text in texts.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    files = [*texts]
+    by = next(iter(table.default_metrics(compared)), "")
+    for name, figure in drawn(runs, by) if by and pictures else ():
+        files.append(f"{name}.png")
+        figure.savefig(directory / files[-1])
+    return files
 
 
 def tally(

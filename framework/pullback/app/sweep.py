@@ -148,7 +148,9 @@ def _end(
     failed = {} if endings is None else {k: one for k, one in endings.items() if not one.is_good}
     left = len(made.jobs) - len(done) - len(failed)
     status: Status = "failed" if failed or left else "finished"
-    report.sweep(directory, begun, "interrupted" if endings is None else status)
+    if endings is None:
+        status = "interrupted"
+    report.sweep(directory, begun, status, pictures=tracking["pictures"] is not False)
     report.tally(
         [
             (one, made.path(one), failed[one.identity])
