@@ -41,6 +41,12 @@ def page(chromium, address):
     context.close()
 
 
+def is_drawn(page, name):
+    picture = page.get_by_alt_text(name)
+    picture.wait_for()
+    page.wait_for_function("picture => picture.naturalWidth > 300", arg=picture.element_handle())
+
+
 def test_it_is_for_this_machine_alone(address):
     assert address.startswith("http://127.0.0.1:")
 
@@ -74,11 +80,7 @@ def test_runs_children_comparison_and_a_picture(page, saved, address):
     page.get_by_role("tab", name="Artifacts").click()
     page.get_by_text("pictures").click()
     page.get_by_text("boundary.png").click()
-    picture = page.get_by_alt_text("pictures/boundary.png")
-    picture.wait_for()
-    page.wait_for_function(
-        "document.querySelector('img[alt=\"pictures/boundary.png\"]').naturalWidth > 300"
-    )
+    is_drawn(page, "pictures/boundary.png")
     saved(page, "mlflow-picture")
 
 
@@ -97,7 +99,7 @@ def test_the_pictures_and_the_table_of_the_sweep(page, saved, address):
     page.get_by_text("Mean ± sample standard deviation over 2 runs each.").wait_for()
     page.get_by_role("tab", name="Artifacts").click()
     page.get_by_text("curves.png").click()
-    page.wait_for_function("document.querySelector('img[alt=\"curves.png\"]').naturalWidth > 300")
+    is_drawn(page, "curves.png")
     saved(page, "mlflow-sweep")
 
 

@@ -105,7 +105,7 @@ def test_a_failed_run_says_why_and_names_are_text(look, text):
 def test_environments_stand_side_by_side(look, text):
     browser = look(text)
     table = browser.locator("#environments + .wide table")
-    assert table.locator("th").all_inner_texts()[1:] == ["A: 11 runs", "B: 1 runs"]
+    assert table.locator("th").all_inner_texts()[1:] == ["A: 11 runs", "B: 1 run"]
     found = {row[0]: row[1:] for row in rows(browser, table)}
     assert found["numpy"] == ["2.4.0", "1.0.0"]
     assert found["cores"] == ["2", "2"]

@@ -77,7 +77,7 @@ def _head(content: Content) -> str:
     counts = [f"{number} {name}" for name, number in status.value_counts(sort=False).items()]
     started = content.frame["run", "started"].dropna()
     when = f"{started.min():%Y-%m-%d %H:%M} to {started.max():%H:%M} UTC" if len(started) else ""
-    told = [f"{len(status)} runs: {', '.join(counts)}", when]
+    told = [f"{_runs(len(status))}: {', '.join(counts)}", when]
     return f'<p class="quiet">{html.escape(" · ".join(filter(None, told)))}</p>'
 
 
@@ -134,7 +134,7 @@ def _every_run(content: Content, environments: Mapping[str, list[int]], beside: 
         ]
         inside = pages.table(headings, cells, numbers=range(2, 3 + len(metrics)))
         parts.append(
-            f'<details><summary>{html.escape(name)} <span class="quiet">{len(rows)} runs</span>'
+            f'<details><summary>{html.escape(name)} <span class="quiet">{_runs(len(rows))}</span>'
             f'</summary>\n<div id="{_place(variant)}">{inside}</div></details>'
         )
     return "\n".join(parts)
@@ -169,8 +169,7 @@ def _run(run: Run, name: str, metrics: Iterable[float], letter: str, beside: Pat
 def _config(frame: pd.DataFrame) -> str:
     """What no run differs in."""
     options = section(frame, "option")
-    same = [str(name) for name in options if name not in differing(frame)]
-    first = options.iloc[0]
+    same, first = options.columns.difference(differing(frame), sort=False), options.iloc[0]
     rows = [[html.escape(name), html.escape(option_text(first[name]))] for name in same]
     inside = pages.table(("option", "value"), rows)
     return f"<details><summary>What all configs have in common</summary>{inside}</details>"
@@ -188,7 +187,7 @@ def _environments(runs: Sequence[Run]) -> dict[str, list[int]]:
 def _environment_table(environments: Mapping[str, list[int]]) -> str:
     each: list[dict[str, Any]] = [json.loads(key) for key in environments]
     names = dict.fromkeys(name for one in each for name in one)
-    counts = [f"{_letter(i)}: {len(rows)} runs" for i, rows in enumerate(environments.values())]
+    counts = [f"{_letter(i)}: {_runs(len(rows))}" for i, rows in enumerate(environments.values())]
     rows = []
     for name in names:
         texts = [option_text(one.get(name)) for one in each]
@@ -221,6 +220,10 @@ def _unit(one: Evidence) -> list[str]:
 
 def _place(variant: object) -> str:
     return f"variant-{variant}"
+
+
+def _runs(number: int) -> str:
+    return "1 run" if number == 1 else f"{number} runs"
 
 
 def _letter(number: int) -> str:
