@@ -6,6 +6,7 @@ left to publish, again and again, and then one object: what could not be publish
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
@@ -57,6 +58,8 @@ def main(uri: str, experiment: str) -> None:
     pending, problems = Pending(), dict[str, str]()
     threading.Thread(target=pending.read, daemon=True).start()
     view = View(Store(uri, experiment))
+    with contextlib.suppress(Exception):  # the first run that is published says what is wrong
+        view.store.open()
     failures, down_until = 0, 0.0
     while (directory := pending.take()) is not None:
         if pending.over:

@@ -18,7 +18,7 @@ from typing import Any
 from pullback.tracking.mlflow_view import View
 from pullback.tracking.store import Store
 
-_SECONDS_BETWEEN_PUBLICATIONS = 15.0
+_SECONDS_BETWEEN_PUBLICATIONS = 3.0
 
 
 def view_of(tracking: Mapping[str, Any]) -> View | None:
