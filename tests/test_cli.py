@@ -528,6 +528,7 @@ def test_the_command_line_calls_nothing(call, payload, words):
             "is not in the run's directory",
         ),
         ("+hydra.hydra_logging.handlers.file.filename=//outside", "is not in the run's directory"),
+        ("hydra.job_logging.handlers.file.filename=.5", "is not in the run's directory"),
         ("hydra.job.name=${oc.env:NOBODY_SET_THIS}", "NOBODY_SET_THIS"),
         ("hydra/sweeper=[]", "hydra.sweeper: Missing mandatory value"),
         ("hydra.verbose=3", "names of loggers"),

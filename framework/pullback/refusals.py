@@ -74,7 +74,7 @@ def _refuse_calls(hydra: DictConfig, plain: Mapping[Any, Any]) -> None:
         if key not in _PLUGINS or not re.fullmatch(_PLUGINS[key], str(target)):
             raise ConfigError(why, f"hydra.{key}")
     for part in ("job_logging", "hydra_logging"):
-        for key, value in _strings(plain.get(part) or {}):
+        for key, value in _leaves(plain.get(part) or {}):
             named = key.endswith(".class") or "://" in value
             if named and value not in _LOGGING:
                 raise ConfigError(f"{value} is refused: only logging's own", f"hydra.{part}.{key}")
@@ -90,7 +90,7 @@ def _refuse_places(hydra: DictConfig, plain: Mapping[Any, Any]) -> None:
         "sweep.subdir": plain["sweep"]["subdir"],
     }
     for part in ("job_logging", "hydra_logging"):
-        for key, value in _strings(plain.get(part) or {}):
+        for key, value in _leaves(plain.get(part) or {}):
             if key.endswith(".filename"):
                 inside[f"{part}.{key}"] = value
     for key, place in inside.items():
@@ -100,9 +100,10 @@ def _refuse_places(hydra: DictConfig, plain: Mapping[Any, Any]) -> None:
             raise ConfigError(f"{place} is not in the run's directory", f"hydra.{key}")
 
 
-def _strings(config: Any, at: str = "") -> list[tuple[str, str]]:
+def _leaves(config: Any, at: str = "") -> list[tuple[str, str]]:
+    """Every value that is none of parts, as text, by its dotted key."""
     if isinstance(config, Mapping):
-        return [pair for key, value in config.items() for pair in _strings(value, f"{at}.{key}")]
+        return [pair for key, value in config.items() for pair in _leaves(value, f"{at}.{key}")]
     if isinstance(config, list):
-        return [pair for i, value in enumerate(config) for pair in _strings(value, f"{at}.{i}")]
-    return [(at.removeprefix("."), config)] if isinstance(config, str) else []
+        return [pair for i, value in enumerate(config) for pair in _leaves(value, f"{at}.{i}")]
+    return [(at.removeprefix("."), str(config))]
