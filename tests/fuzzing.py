@@ -186,11 +186,8 @@ class Draw:
         if draw < 0.8:
             return self.call("{", ":", ",", "}")
         if draw < 0.9:
-            return (
-                "["
-                + ",".join(self.value(depth - 1) for _ in range(self.random.randint(0, 4)))
-                + "]"
-            )
+            several = (self.value(depth - 1) for _ in range(self.random.randint(0, 4)))
+            return f"[{','.join(several)}]"
         pairs = (f"{self.word()}:{self.value(depth - 1)}" for _ in range(self.random.randint(0, 4)))
         return "{" + ",".join(pairs) + "}"
 
@@ -246,7 +243,7 @@ class Watch:
         if event in STARTED:
             self.found.append(f"{event} {args!r:.200}")
         elif event == "subprocess.Popen":
-            ours = args[0] == "git" or "pullback.sweep.worker" in list(args[1])  # type: ignore[call-overload]
+            ours = args[0] == "git" or "pullback.sweep.worker" in list(args[1])
             if not ours:
                 self.found.append(f"{event} {args!r:.200}")
         elif event == "import" and str(args[0]).split(".")[0] in (
@@ -270,11 +267,11 @@ class Watch:
         ):
             paths = args[:2] if event in ("os.rename", "os.symlink") else args[:1]
             for path in paths:
-                self.written(os.fsdecode(path), inside)  # type: ignore[arg-type]
+                self.written(os.fsdecode(path), inside)
 
     def written(self, path: str, inside: Path) -> None:
         whole = Path(os.path.realpath(path))
-        if not whole.is_relative_to(inside) and str(whole) not in ("/dev/null",):
+        if not whole.is_relative_to(inside) and str(whole) != "/dev/null":
             self.found.append(f"wrote {whole}")
             raise PermissionError(f"outside: {whole}")  # and it is not written
 

@@ -430,7 +430,10 @@ def test_command(four, tmp_path, monkeypatch, capsys):
     assert {one.name for one in Path("p").iterdir()} == {"curves.png", "tradeoff.png"}
 
 
-@pytest.mark.parametrize(("option", "start"), [("--csv", "loss,runs_"), ("--markdown", "| loss |")])
+@pytest.mark.parametrize(
+    ("option", "start"),
+    [("--csv", "loss,runs_"), ("--markdown", "| loss |"), ("--html", "<!doctype html>")],
+)
 def test_standard_output_has_nothing_else(four, option, start, capsys):
     assert compare(four, option, "-") == 0
     out, err = capsys.readouterr()
@@ -438,6 +441,8 @@ def test_standard_output_has_nothing_else(four, option, start, capsys):
     assert "Mean ±" in err
     with pytest.raises(PullbackError, match="only one"):
         compare(four, "--csv", "-", "--markdown", "-")
+    with pytest.raises(PullbackError, match="only one"):
+        compare(four, "--csv", "-", "--html", "-")
 
 
 def test_without_a_directory_the_newest(four, tmp_path, monkeypatch, capsys):

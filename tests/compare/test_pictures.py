@@ -73,6 +73,11 @@ def test_curves(four, tmp_path):
     assert means[0] == pytest.approx(0.1437 + 1)
 
 
+def test_curves_over_several_options(four, tmp_path):
+    figure = curves.draw(load([four]), over=("seed", "loss"))
+    assert len(png(figure, tmp_path)) > 10_000
+
+
 def test_curves_without_journals(tmp_path):
     frame = make_sweep(tmp_path, [({"lr": lr}, {"train_loss": lr}) for lr in (0.1, 0.2)])
     assert len(png(curves.draw(frame), tmp_path)) > 10_000

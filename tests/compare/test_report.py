@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from making import compare, make_run
+from making import FOUR, compare, make_run
 
 from pullback.compare.evidence import gather
 from pullback.compare.runs import read
@@ -93,6 +93,26 @@ def test_every_number_leads_to_its_runs(look, text, runs):
     assert [row[heads.index("where")] for row in found] == ["A", "A", "B"]
 
 
+def test_the_table_of_variants(look, four, tmp_path):
+    assert compare(four, "--html", tmp_path / "r.html") == 0
+    browser = look((tmp_path / "r.html").read_text(encoding="utf-8"))
+    found = rows(browser, browser.locator("table").first)
+    assert len(found) == 4
+    assert found[1] == [FOUR[1], "0.1437 ± 0.0021", "95.5 ± 0.4", "213 ± 4", "1.60", "1.2e-07"]
+
+
+def test_what_a_name_may_hold_is_text(look, tmp_path):
+    names = ("<script>alert(1)</script>", "a|b\nc", "$x_{")
+    for number, name in enumerate(names):
+        make_run(tmp_path / "runs" / str(number), {"loss.name": name}, {"train_loss": 1.0})
+    assert compare(tmp_path / "runs", "--html", tmp_path / "r.html") == 0
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)" in text
+    assert text.count("<script>") == 1  # the page's own
+    browser = look(text)
+    assert rows(browser, browser.locator("table").first)[0][0] == names[0]
+
+
 def test_a_failed_run_says_why_and_names_are_text(look, text):
     browser = look(text)
     browser.locator("table tbody a").first.click()
@@ -178,7 +198,7 @@ def test_another_source_is_told(tmp_path):
     new = make_run(tmp_path / "new", {"net.a1": "tanh"}, **facts())
 
     def told(*directories):
-        return [one.told for one in gather(map(read, map(str, directories)))]
+        return [one.told for one in gather(map(read, map(str, directories)), str)]
 
     assert told(old) == ["the source has changed since the runs"]
     assert told(old, new) == ["the source that 1 of 2 runs used"]

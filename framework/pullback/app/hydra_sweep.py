@@ -49,8 +49,7 @@ def end(directory: Path, planned: Plan) -> int:
     missing = len(planned.jobs) - len(found)
     failed = good < max(len(found), len(planned.jobs))
     status: Status = "failed" if failed else "finished"
-    pictures = planned.shared["tracking"]["pictures"] is not False
-    report.sweep(directory, found, status, pictures=pictures)
+    report.sweep(directory, found, status, planned.shared["tracking"])
     if missing > 0:
         report.warn(f"{missing} of {len(planned.jobs)} jobs did not begin")
     _publish(directory, planned)

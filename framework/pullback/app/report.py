@@ -104,7 +104,9 @@ def run(outcome: Outcome, tracking: Mapping[str, Any]) -> int:
     return int(outcome.status == "failed")
 
 
-def sweep(directory: Path, runs: Sequence[Path], status: Status, *, pictures: bool) -> None:
+def sweep(
+    directory: Path, runs: Sequence[Path], status: Status, tracking: Mapping[str, Any]
+) -> None:
     """The comparison of a sweep's runs, printed and kept beside them, and its last entry."""
     from pullback.compare import frame, table
 
@@ -117,7 +119,11 @@ def sweep(directory: Path, runs: Sequence[Path], status: Status, *, pictures: bo
     before = read_end(directory)
     if before is not None and (before["status"], before["message"]) == (status, summary):
         return  # nothing was added to a sweep that had ended
-    files = [] if compared is None else _keep(directory, loaded, compared, pictures)
+    files: list[str] = []
+    if compared is not None:
+        files = _keep(directory, compared, summary)
+        if tracking["pictures"] is not False:
+            files += _draw(directory, loaded, table.default_metric(compared))
     end: dict[str, Any] = {
         "status": status,
         "message": summary,
@@ -128,23 +134,21 @@ def sweep(directory: Path, runs: Sequence[Path], status: Status, *, pictures: bo
     write_whole(directory / END, json.dumps(end, indent=1))
 
 
-def _keep(directory: Path, runs: pd.DataFrame, compared: pd.DataFrame, pictures: bool) -> list[str]:
+def _keep(directory: Path, compared: pd.DataFrame, summary: str) -> list[str]:
     """The comparison as files beside the runs; their names."""
     from pullback.compare import table
-    from pullback.compare.pictures import drawn
 
-    texts = {
-        "comparison.csv": table.to_csv(compared),
-        "comparison.md": table.to_markdown(compared) + "\n",
-    }
+    texts = {"comparison.csv": table.to_csv(compared), "comparison.md": f"{summary}\n"}
     for name, text in texts.items():
         (directory / name).write_text(text, encoding="utf-8")
-    files = [*texts]
-    by = next(iter(table.default_metrics(compared)), "")
-    for name, figure in drawn(runs, by) if by and pictures else ():
-        files.append(f"{name}.png")
-        figure.savefig(directory / files[-1])
-    return files
+    return [*texts]
+
+
+def _draw(directory: Path, runs: pd.DataFrame, by: str) -> list[str]:
+    """The pictures as files beside the runs; their names, none where no run has a metric."""
+    from pullback.compare.pictures import drawn, save
+
+    return save(drawn(runs, by), directory) if by else []
 
 
 def tally(

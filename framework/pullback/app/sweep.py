@@ -150,7 +150,7 @@ def _end(
     status: Status = "failed" if failed or left else "finished"
     if endings is None:
         status = "interrupted"
-    report.sweep(directory, begun, status, pictures=tracking["pictures"] is not False)
+    report.sweep(directory, begun, status, tracking)
     report.tally(
         [
             (one, made.path(one), failed[one.identity])

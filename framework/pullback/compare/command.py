@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pullback.errors import PullbackError, writing
 
@@ -74,9 +74,9 @@ def run(args: argparse.Namespace) -> int:
 
     from pullback.compare import filters, frame, table
 
-    if [args.csv, args.markdown].count("-") > 1:
-        raise PullbackError("only one of --csv and --markdown can have standard output")
-    console = Console(stderr="-" in (args.csv, args.markdown))
+    if [args.csv, args.markdown, args.html].count("-") > 1:
+        raise PullbackError("only one of --csv, --markdown and --html can have standard output")
+    console = Console(stderr="-" in (args.csv, args.markdown, args.html))
     runs = _loaded(args, console)
     if args.where:
         runs = filters.matching(runs, args.where)
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     aggregated = frame.aggregate(runs, args.over, args.metrics)
     if args.sort:
         aggregated = frame.sorted_by(aggregated, args.sort)
-    by = args.by or next(iter(args.metrics or table.default_metrics(aggregated)), "")
+    by = args.by or (args.metrics or [table.default_metric(aggregated)])[0]
     paired = _paired(runs, by, args.over)
     numbered = len(paired) > 0 and table.is_numbered(aggregated)
     _show(aggregated, args.metrics, numbered, console)
@@ -150,7 +150,7 @@ def _draw(
     console: Console,
 ) -> None:
     """The pictures, as files and in the report."""
-    from pullback.compare.pictures import NothingToDraw, drawn
+    from pullback.compare.pictures import NothingToDraw, drawn, save
 
     figures = dict(drawn(runs, by, args.over, args.across)) if by else {}
     if args.pictures:
@@ -158,14 +158,14 @@ def _draw(
             raise NothingToDraw("no complete run has a loss that could be drawn")
         with _writing(args.pictures, console):
             args.pictures.mkdir(parents=True, exist_ok=True)
-            for name, figure in figures.items():
-                figure.savefig(args.pictures / f"{name}.png")
+            save(figures.items(), args.pictures)
     if args.html:
         from pullback.compare import evidence, report
-        from pullback.compare.runs import read
+        from pullback.compare.runs import Run, read
 
         runs = runs.reset_index(drop=True)
-        each = [one for path in runs["run", "directory"] if (one := read(path)) is not None]
+        gone: dict[str, Any] = {"options": {}}  # since the frame was read; its row keeps its place
+        each = [read(path) or Run(path, gone, {}) for path in runs["run", "directory"]]
         with console.status("the checks of the units") as status:
             found = evidence.gather(each, lambda name: status.update(f"the checks of {name}"))
         content = report.Content(

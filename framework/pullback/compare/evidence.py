@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from pullback import registry
 from pullback.compare.runs import Run
@@ -50,7 +49,7 @@ class Evidence:
         return f"the source that {self.same} of {self.runs} runs used"
 
 
-def gather(runs: Iterable[Run], tell: Callable[[str], Any] = str) -> list[Evidence]:
+def gather(runs: Iterable[Run], tell: Callable[[str], object]) -> list[Evidence]:
     """The checks of every layer, loss and optimizer that the runs used; ``tell`` hears its name."""
     used: dict[Unit, list[str]] = defaultdict(list)
     for run in runs:

@@ -46,9 +46,10 @@ def paired(frame: pd.DataFrame, metric: str, over: Sequence[str] = ("seed",)) ->
     differences = {
         (a, b): (by_variant[a] - by_variant[b]).dropna() for a, b in _pairs(by_variant, metric)
     }
-    together = sum(len(one) > 1 and bool((one != 0).any()) for one in differences.values())
     if len(by_variant) > _EVERY_PAIR:
         together = math.comb(len(by_variant), 2)
+    else:
+        together = sum(len(one) > 1 and bool((one != 0).any()) for one in differences.values())
     rows = [(*pair, *_compared(one, together)) for pair, one in differences.items()]
     found = pd.DataFrame(rows, columns=list(COLUMNS))
     found.attrs |= {"metric": metric, "together": together}

@@ -132,6 +132,11 @@ def default_metrics(aggregated: pd.DataFrame) -> list[str]:
     return [name for name in wanted if name in known]
 
 
+def default_metric(aggregated: pd.DataFrame) -> str:
+    """The first of them; '' where no run has any."""
+    return next(iter(default_metrics(aggregated)), "")
+
+
 def render_paired(found: pd.DataFrame, aggregated: pd.DataFrame | None = None) -> Table:
     """Comparisons of :func:`pullback.compare.statistics.paired` for the terminal.
 

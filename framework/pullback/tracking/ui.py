@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     uri, experiment = (args.uri, EXPERIMENT) if args.uri else _store(args.directory)
     uri = absolute(uri)
     if uri.startswith("http"):
-        print(_pages_of(Store(uri, experiment)))
+        print(_opened(uri, experiment).address())
         return 0
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not database.is_file():
@@ -56,9 +56,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         address = f"http://127.0.0.1:{port}"
         _wait_for(address, server, log)
-        store = Store(uri, experiment)
-        store.open()
-        print(store.address(address), flush=True)
+        print(_opened(uri, experiment).address(address), flush=True)
         print("Ctrl-C ends it", flush=True)
         return server.wait()
     except KeyboardInterrupt:
@@ -68,13 +66,14 @@ def run(args: argparse.Namespace) -> int:
         server.wait()
 
 
-def _pages_of(store: Store) -> str:
-    """The address of the experiment on a server that is there already."""
+def _opened(uri: str, experiment: str) -> Store:
+    """The store, which knows its experiment; RunError where it cannot be had."""
+    store = Store(uri, experiment)
     try:
         store.open()
-    except Exception as error:
+    except Exception as error:  # MLflow's own, its database's, its network's
         raise RunError(f"MLflow at {store.uri}: {reason_of(error)}") from error
-    return store.address()
+    return store
 
 
 def _store(directory: Path | None) -> tuple[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pullback.errors import PullbackError
@@ -43,3 +44,12 @@ def drawn(
         except NothingToDraw:
             continue
         yield name, figure
+
+
+def save(figures: Iterable[tuple[str, Figure]], directory: Path) -> list[str]:
+    """The figures as PNG files in a directory; the names of the files."""
+    files = []
+    for name, figure in figures:
+        files.append(f"{name}.png")
+        figure.savefig(directory / files[-1])
+    return files
