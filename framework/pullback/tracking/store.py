@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
 
-# Or its UI opens among traces and judges.
+# What MLflow's pages take it for: training, not traces; a new browser opens at these all the same.
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 URI, EXPERIMENT = "sqlite:///mlflow.db", "pullback"  # where nothing else is said
