@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, overload
@@ -49,10 +49,23 @@ class Entry:
     provider: str
     source: EntryPoint | type
 
+    @property
+    def lacks(self) -> str:
+        """The extra that its entry point names and that is not installed; most name none."""
+        if isinstance(self.source, type) or not self.source.extras:
+            return ""
+        return next((one for one in self.source.extras if not _installed(self.source, one)), "")
+
     def load(self) -> type:
         """The class behind the name; RegistryError, with the cause, where its import fails."""
         if isinstance(self.source, type):
             return self.source
+        if self.lacks:
+            owner = self.provider.split()[0]
+            raise RegistryError(
+                f"the {self.kind} '{self.name}' of {self.provider} needs more: "
+                f"pip install '{owner}[{self.lacks}]'"
+            )
         try:
             found = self.source.load()
         except Exception as error:
@@ -62,6 +75,21 @@ class Entry:
             ) from error
         _require_unit(found, self.kind, f"'{self.name}' of {self.provider}")
         return found  # type: ignore[no-any-return]  # _require_unit has seen that it is a class
+
+
+def _installed(point: EntryPoint, extra: str) -> bool:
+    """Whether what a distribution requires for an extra is there."""
+    lines = (point.dist.requires if point.dist else None) or []
+    needed = [line for line in lines if re.search(rf"extra == ['\"]{re.escape(extra)}['\"]", line)]
+    return all(_is_there(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in needed)
+
+
+@functools.cache
+def _is_there(distribution: str) -> bool:
+    try:
+        return bool(version(distribution))
+    except PackageNotFoundError:
+        return False
 
 
 _registered: dict[tuple[str, str], Entry] = {}
@@ -81,9 +109,9 @@ def _announced() -> dict[str, dict[str, list[Entry]]]:
 
 
 def names(kind: str) -> list[str]:
-    """The names registered for a kind, in alphabetical order."""
+    """The names registered for a kind, in alphabetical order; not those that lack an extra."""
     local = {name for of_kind, name in _registered if of_kind == kind}
-    return sorted(local | set(_announced()[kind]))
+    return sorted(local | {name for name, some in _announced()[kind].items() if not some[0].lacks})
 
 
 def entries(kind: str) -> Iterator[Entry]:

@@ -66,7 +66,7 @@ class SGD:
         lr: float,
         out: tuple[Array, State] | None = None,
     ) -> tuple[Array, State]:
-        theta, state = _buffers(theta, state, out)
+        theta, state = buffers(theta, state, out)
         g = _with_penalty(g, theta, self.weight_decay)
         if self.momentum:
             b = state["b"]
@@ -119,7 +119,7 @@ class RMSprop:
         lr: float,
         out: tuple[Array, State] | None = None,
     ) -> tuple[Array, State]:
-        theta, state = _buffers(theta, state, out)
+        theta, state = buffers(theta, state, out)
         g = _with_penalty(g, theta, self.weight_decay)
         v = state["v"]
         _average(v, g * g, self.alpha)
@@ -173,7 +173,7 @@ class Adagrad:
         lr: float,
         out: tuple[Array, State] | None = None,
     ) -> tuple[Array, State]:
-        theta, state = _buffers(theta, state, out)
+        theta, state = buffers(theta, state, out)
         g = _with_penalty(g, theta, self.weight_decay)
         s = state["s"]
         s += g * g
@@ -224,7 +224,7 @@ class Adam:
         lr: float,
         out: tuple[Array, State] | None = None,
     ) -> tuple[Array, State]:
-        theta, state = _buffers(theta, state, out)
+        theta, state = buffers(theta, state, out)
         self._adapt(theta, _with_penalty(g, theta, self.weight_decay), state, lr)
         return theta, state
 
@@ -263,7 +263,7 @@ class AdamW(Adam):
         lr: float,
         out: tuple[Array, State] | None = None,
     ) -> tuple[Array, State]:
-        theta, state = _buffers(theta, state, out)
+        theta, state = buffers(theta, state, out)
         theta *= 1 - lr * self.weight_decay
         self._adapt(theta, g, state, lr)
         return theta, state
@@ -273,7 +273,7 @@ def _no_steps() -> Array:
     return np.zeros((), dtype=np.int64)
 
 
-def _buffers(theta: Array, state: State, out: tuple[Array, State] | None) -> tuple[Array, State]:
+def buffers(theta: Array, state: State, out: tuple[Array, State] | None) -> tuple[Array, State]:
     """Arrays with the values of θ and of the state, to be updated in place."""
     if out is None:
         return theta.copy(), {name: value.copy() for name, value in state.items()}

@@ -72,6 +72,18 @@ class Case:
         y, residual = self.forward()
         return y, self.backward(residual, self.cotangent(y) if dy is None else dy.copy())
 
+    def plain(self) -> Case | None:
+        """The same of the unit of its family that its class is derived from, if there is one.
+
+        A compiled unit takes floats alone, and the plain one that it is derived from any numbers.
+        """
+        cls = type(self.unit)
+        for base in cls.__mro__[1:]:
+            if registry.kind_of(base) and registry.family(base) == registry.family(cls):
+                options = {one.name: getattr(self.unit, one.name) for one in options_of(base)}
+                return replace(self, unit=base(**options))
+        return None
+
     def cotangent(self, like: Any, seed: int = 1) -> Array:
         """Random numbers; all ones would hide what the rows of a Jacobian add up to."""
         drawn: Array = np.random.default_rng(seed).normal(size=np.shape(like))

@@ -386,14 +386,24 @@ def too_far(found: Any, right: Computed) -> tuple[tuple[int, ...], float, float]
 def expected(case: Case, dy: Array) -> list[Computed]:
     """y and the gradients with the bounds of rounding in the dtype of the case.
 
-    Where the code does not run on exact numbers, float64 is the shadow of float32 and float16, and
-    the condition of the point, Σ|dy J| and Σ|J x|, measures what roundings may do.
+    Where the code does not run on exact numbers, that of the plain unit does which it stands for.
+    Without one, float64 is the shadow of float32 and float16, and the condition of the point,
+    Σ|dy J| and Σ|J x|, measures what roundings may do.
     """
-    try:
-        y, gradients = own_rounding(case, dy)
-        return [y, *gradients]
-    except Unavailable:
-        return _shadow(case, dy)
+    for one in (case, case.plain()):
+        try:
+            if one is not None:
+                y, gradients = own_rounding(one, dy)
+                return [y, *gradients]
+        except Unavailable:
+            continue
+    return _shadow(case, dy)
+
+
+def expected_of_both(case: Case, other: Case, dy: Array) -> list[Computed]:
+    """What another unit gives, with the bounds of rounding of both."""
+    pairs = zip(expected(case, dy), expected(other, dy), strict=True)
+    return [Computed(theirs.value, ours.error + theirs.error) for ours, theirs in pairs]
 
 
 def _shadow(case: Case, dy: Array) -> list[Computed]:

@@ -1,0 +1,127 @@
+"""The affine layer, compiled, and with an activation in the same pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pullback_basics.affine import Affine
+
+from pullback_numba.compiling import contiguous, kernel, summing
+
+if TYPE_CHECKING:
+    from pullback.units import Array
+
+FEW = 4  # features up to which loops over them beat BLAS
+
+
+@kernel
+def affine_block(x: Array, params: Any, y: Array) -> None:
+    """x: (F, rows), W: (F, K), y: (K, rows)."""
+    W, b = params
+    if W.shape[0] > FEW:
+        np.dot(W.T, x, y)
+        for j in range(y.shape[0]):
+            for r in range(y.shape[1]):
+                y[j, r] += b[0, j]
+    else:
+        for j in range(y.shape[0]):
+            for r in range(y.shape[1]):
+                y[j, r] = b[0, j] + W[0, j] * x[0, r]
+            for k in range(1, x.shape[0]):
+                for r in range(y.shape[1]):
+                    y[j, r] += W[k, j] * x[k, r]
+
+
+@summing
+def affine_back_block(x: Array, y: Array, dy: Array, params: Any, dx: Array, dparams: Any) -> None:
+    W, _ = params
+    dW, db = dparams
+    np.dot(x, dy.T, dW)
+    for j in range(dy.shape[0]):
+        total = x.dtype.type(0)
+        for r in range(dy.shape[1]):
+            total += dy[j, r]
+        db[0, j] = total
+    if dx.shape[0]:
+        np.dot(W, dy, dx)
+
+
+@kernel
+def add_bias(y: Array, b: Array) -> None:
+    for n in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            y[n, j] += b[0, j]
+
+
+@kernel
+def affine_rows(x: Array, W: Array, b: Array, y: Array) -> None:
+    """y = x W + b in one pass, for few features."""
+    for n in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            y[n, j] = b[0, j] + x[n, 0] * W[0, j]
+        for k in range(1, x.shape[1]):
+            for j in range(y.shape[1]):
+                y[n, j] += x[n, k] * W[k, j]
+
+
+@kernel
+def column_sums(dy: Array, db: Array) -> None:
+    for j in range(dy.shape[1]):
+        db[0, j] = 0
+    for n in range(dy.shape[0]):
+        for j in range(dy.shape[1]):
+            db[0, j] += dy[n, j]
+
+
+@dataclass(frozen=True)
+class AffineNumba(Affine):
+    """y = x W + b;  dx = dy Wᵀ,  dW = xᵀ dy,  db = Σ dy over the rows. ``affine``, compiled.
+
+    x: (..., N, F), W: (..., F, width), b: (..., 1, width), y: (..., N, width), float32 or float64.
+    Keeps x and W. The products are BLAS's; what is compiled are the passes beside them.
+
+    Source: ``affine``. Loses digits where it does.
+    Raises: ValueError as ``affine`` does, TypeError for another dtype.
+    """
+
+    family = "affine"
+    blocks = (affine_block, affine_back_block)
+
+    def forward(self, x: Array, W: Array, b: Array, out: Array | None = None) -> tuple[Array, Any]:
+        x, W, b = contiguous(x, W, b)
+        y = np.empty((*_leading(x, W), x.shape[-2], self.width), x.dtype) if out is None else out
+        few = 0 < W.shape[-2] <= FEW
+        if not few:
+            np.matmul(x, W, out=y)
+        for each in np.ndindex(y.shape[:-2]):
+            bias = _part(b, each)
+            if few:
+                affine_rows(_part(x, each), _part(W, each), bias, y[each])
+            else:
+                add_bias(y[each], bias)
+        return y, (x, W)
+
+    def backward(
+        self, residual: Any, dy: Array, out: Any = (None, None, None), needs_dx: bool = True
+    ) -> tuple[Array | None, Array, Array]:
+        x, W = residual
+        (dy,) = contiguous(dy)
+        dx = np.matmul(dy, np.swapaxes(W, -1, -2), out=out[0]) if needs_dx else None
+        dW = np.matmul(np.swapaxes(x, -1, -2), dy, out=out[1])
+        db = np.empty((*dy.shape[:-2], 1, self.width), dy.dtype) if out[2] is None else out[2]
+        for each in np.ndindex(dy.shape[:-2]):
+            column_sums(dy[each], db[each])
+        return dx, dW, db
+
+
+def _leading(x: Array, W: Array) -> tuple[int, ...]:
+    """The axes before those of one product."""
+    return np.broadcast_shapes(x.shape[:-2], W.shape[:-2])
+
+
+def _part(array: Array, each: tuple[int, ...]) -> Array:
+    """An array's own part for a place on the leading axes, of which it may have none."""
+    part: Array = array[each] if array.ndim > 2 else array
+    return part

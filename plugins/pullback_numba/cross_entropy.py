@@ -1,0 +1,283 @@
+"""The cross-entropy of logits, compiled: the fused form and the exact one, for labels.
+
+With soft rows, weights or smoothing each is the plain unit that it stands for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+from pullback_basics.cross_entropy import (
+    FAR,
+    SCALE,
+    SHIFT,
+    SHIFTED,
+    CrossEntropyExact,
+    CrossEntropyFused,
+)
+from pullback_basics.targets import ClassTargets, is_labels
+
+from pullback_numba.compiling import DTYPES, contiguous, exactly, given, kernel, summing
+from pullback_numba.functions import exp
+
+if TYPE_CHECKING:
+    from pullback.units import Array
+
+TILE = 2048  # numbers of a row at once: they stay in the first cache
+
+
+@numba.njit(cache=True, fastmath={"reassoc", "nsz", "nnan"}, nogil=True)  # type: ignore[untyped-decorator]
+def largest(row: Array) -> Any:
+    """The maximum; a NaN may be passed over, and then is met again by who sums."""
+    top = row[0]
+    for c in range(1, row.size):
+        top = max(top, row[c])
+    return top
+
+
+@summing
+def fused_rows(z: Array, labels: Array, ignored: int, losses: Array, sums: Array) -> None:
+    """ℓ and Σ e^(z − m) of each row, whose maximum m so far grows on the way through its tiles."""
+    for n in range(z.shape[0]):
+        row = z[n]
+        m = largest(row[:TILE])
+        total = row.dtype.type(0)
+        for start in range(0, row.size, TILE):
+            tile = row[start : start + TILE]
+            top = largest(tile)
+            if top > m:
+                total *= exp(m - top)
+                m = top
+            part = row.dtype.type(0)
+            for c in range(tile.size):
+                part += exp(tile[c] - m)
+            total += part
+        sums[n] = total
+        counts = labels[n] != ignored
+        losses[n] = np.log(total) - (row[labels[n]] - m) if counts else row.dtype.type(0)
+
+
+@kernel
+def fused_back_rows(
+    z: Array, labels: Array, ignored: int, sums: Array, dl: Array, dz: Array, in_place: bool
+) -> None:
+    """dz = (ŷ − t) dℓ from the logits and their sums; ``dz`` may be ``z``, and then says so."""
+    one = z.dtype.type(1)
+    for n in range(z.shape[0]):
+        m = largest(z[n])
+        label = labels[n]
+        counts = label != ignored
+        scale = dl[n] / sums[n] if counts else z.dtype.type(0)
+        at_label = (exp(z[n, label] - m) / sums[n] - one) * dl[n] if counts else z.dtype.type(0)
+        row = dz[n]
+        if not in_place:
+            row[:] = z[n]
+        for c in range(row.size):  # one array alone, for what may overlap does not vectorise
+            row[c] = exp(row[c] - m) * scale
+        if counts:
+            row[label] = at_label
+
+
+@summing
+def fused_block(z: Array, labels: Array, scale: float, dz: Array, room: Array) -> float:
+    """Σ ℓ, and dz = scale (ŷ − t); z: (C, rows), of which there are as many as labels."""
+    rows = labels.size
+    m, total = room[0], room[1]
+    m[:] = z[0]
+    total[:] = 0
+    for c in range(1, z.shape[0]):
+        for r in range(z.shape[1]):
+            m[r] = max(m[r], z[c, r])
+    for c in range(z.shape[0]):
+        for r in range(z.shape[1]):
+            dz[c, r] = exp(z[c, r] - z.dtype.type(m[r]))
+            total[r] += dz[c, r]
+    loss = 0.0
+    for r in range(rows):
+        if labels[r] < 0 or labels[r] >= z.shape[0]:
+            return np.nan
+        loss += np.log(total[r]) - (z[labels[r], r] - m[r])
+        total[r] = scale / total[r]
+    total[rows:] = 0
+    for c in range(z.shape[0]):
+        for r in range(z.shape[1]):
+            dz[c, r] = dz[c, r] * z.dtype.type(total[r])
+    for r in range(rows):
+        dz[labels[r], r] -= z.dtype.type(scale)
+    return loss
+
+
+class _Labels(ClassTargets):
+    """What the two units below share."""
+
+    def rows(self, y: Array, target: Array) -> tuple[Array, Array] | None:
+        """The logits as (rows, C) and a label for each; None where there is no kernel for these.
+
+        Raises ValueError for labels that do not fit, TypeError for another dtype.
+        """
+        if y.dtype not in DTYPES:
+            raise TypeError(f"compiled for float32 and float64, not for {y.dtype}")
+        labels = np.asarray(target)
+        if self.weight or self.label_smoothing or not (y.size and is_labels(labels)):
+            return None
+        self._counted(labels, y.shape)
+        labels = np.broadcast_to(labels, y.shape[:-1]).reshape(-1)
+        return y.reshape(-1, y.shape[-1]), labels.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class CrossEntropyFusedNumba(_Labels, CrossEntropyFused):
+    """ℓ = log Σ eᶻ − z_t;  dz = (ŷ − t) dℓ. ``cross_entropy_fused``, compiled.
+
+    z: (..., N, C), target: labels (..., N) or rows (..., N, C), ℓ: (..., N); float32 or float64.
+    Keeps z, the labels and one number for each row, Σ e^(z − m). Three passes over memory in all:
+    one for ℓ, and one that reads and writes for dz, which may be written over z: ``out=z``.
+
+    Source: ``cross_entropy_fused``; the maximum that grows on the way: Milakov and Gimelshein,
+    "Online normalizer calculation for softmax" (arXiv:1805.02867).
+    Raises: ValueError for targets that do not fit, TypeError for another dtype.
+    Loses digits: where ``cross_entropy_fused`` does.
+    """
+
+    @property
+    def blocks(self) -> Any:
+        return None if self.weight or self.label_smoothing else (fused_block,)
+
+    def forward(self, y: Array, target: Array) -> tuple[Array, Any]:
+        rows = self.rows(y, target)
+        if rows is None:
+            return super().forward(y, target)
+        (z,), labels = contiguous(rows[0]), rows[1]
+        losses, sums = np.empty(len(z), z.dtype), np.empty(len(z), z.dtype)
+        fused_rows(z, labels, self.ignore_index, losses, sums)
+        return losses.reshape(y.shape[:-1]), (z, labels, sums)
+
+    def backward(self, residual: Any, dl: Array, out: Array | None = None) -> Array:
+        if len(residual) == 2:
+            return super().backward(residual, dl, out=out)
+        z, labels, sums = residual
+        _, dl = contiguous(z, dl)
+        own = out is None or not out.flags.c_contiguous
+        into = np.empty_like(z) if own else out.reshape(z.shape)
+        in_place = np.shares_memory(into, z)
+        fused_back_rows(z, labels, self.ignore_index, sums, dl.reshape(-1), into, in_place)
+        return given(out, into.reshape(*dl.shape, -1))
+
+
+@exactly
+def lost(a: float, b: float, total: float) -> float:
+    """The exact a + b − total, where total is a + b rounded."""
+    back = total - a
+    return (a - (total - back)) + (b - back)
+
+
+@exactly
+def exact_columns(
+    z: Array, labels: Array, losses: Array, p: Array, room: Array
+) -> None:
+    """ℓ, and SCALE ŷ in float64, of columns of logits: see ``cross_entropy_exact``."""
+    m, s, rest, top = room[0], room[1], room[2], room[3]
+    m[:] = z[0]
+    top[:] = 0
+    for c in range(1, z.shape[0]):
+        for r in range(z.shape[1]):
+            if z[c, r] > m[r]:
+                m[r], top[r] = z[c, r], c
+    s[:] = 0
+    rest[:] = 0
+    for c in range(z.shape[0]):
+        for r in range(z.shape[1]):
+            logit = np.float64(z[c, r])
+            d = logit - m[r]
+            far = d < FAR
+            e = exp(d + SHIFT if far else d) * (SHIFTED if far else SCALE)
+            p[c, r] = e
+            term = 0.0 if top[r] == c else e
+            total = s[r] + term
+            gone = 0.0 if e == 0.0 else lost(logit, -m[r], d)
+            rest[r] += term * gone + lost(s[r], term, total)
+            s[r] = total
+    for r in range(z.shape[1]):
+        s[r] /= SCALE
+        rest[r] /= SCALE
+    for r in range(labels.size):
+        losses[r] = np.log1p(s[r] + rest[r]) - (z[labels[r], r] - m[r])
+    for c in range(z.shape[0]):
+        for r in range(z.shape[1]):
+            total = 1.0 + s[r]
+            logit = np.float64(z[c, r])
+            gone = 0.0 if p[c, r] == 0.0 else lost(logit, -m[r], logit - m[r])
+            y = p[c, r] / total
+            p[c, r] = y + y * (gone - (lost(1.0, s[r], total) + rest[r]) / total)
+
+
+@exactly
+def exact_back_columns(p: Array, labels: Array, dl: Array, dz: Array, room: Array) -> None:
+    """dz_i = ŷ_i dℓ, and at the label −Σ of the others, which cancels nowhere."""
+    s, rest = room[0], room[1]
+    s[:] = 0
+    rest[:] = 0
+    for c in range(p.shape[0]):
+        for r in range(labels.size):
+            term = 0.0 if labels[r] == c else p[c, r]
+            total = s[r] + term
+            rest[r] += lost(s[r], term, total)
+            s[r] = total
+    for c in range(p.shape[0]):
+        for r in range(labels.size):
+            slope = -(s[r] + rest[r]) if labels[r] == c else p[c, r]
+            dz[c, r] = slope * dl[r] / SCALE
+
+
+@exactly
+def exact_block(z: Array, labels: Array, scale: float, dz: Array, room: Array) -> float:
+    """Σ ℓ, and dz; z: (C, rows), of which there are as many as labels."""
+    rows = labels.size
+    for r in range(rows):
+        if labels[r] < 0 or labels[r] >= z.shape[0]:
+            return np.nan
+    losses, dl, p = room[4], room[5], room[8:]
+    exact_columns(z, labels, losses, p, room)
+    dl[:] = scale
+    dz[:, rows:] = 0
+    exact_back_columns(p, labels, dl, dz, room)
+    return losses[:rows].sum()
+
+
+@dataclass(frozen=True)
+class CrossEntropyExactNumba(_Labels, CrossEntropyExact):
+    """ℓ = Σ_c T_c ((m − z_c) + log1p s);  dz_t = −Σ_{j≠t} dz_j. ``cross_entropy_exact``, compiled.
+
+    z: (..., N, C), target: labels (..., N) or rows (..., N, C), ℓ: (..., N); float32 or float64.
+    Keeps ŷ, in float64, and the labels.
+
+    Source: ``cross_entropy_exact``, operation by operation; a label's entry is the one that would
+    cancel.
+    Raises: ValueError for targets that do not fit, TypeError for another dtype.
+    Loses digits: none beyond 4 ulp with labels, as ``cross_entropy_exact``.
+    """
+
+    @property
+    def blocks(self) -> Any:
+        return None if self.weight or self.label_smoothing else (exact_block,)
+
+    def forward(self, y: Array, target: Array) -> tuple[Array, Any]:
+        rows = self.rows(y, target)
+        if rows is None or (rows[1] == self.ignore_index).any():
+            return super().forward(y, target)
+        z, labels = np.ascontiguousarray(rows[0].T), rows[1]
+        losses, p = np.empty(len(labels), y.dtype), np.empty(z.shape)
+        exact_columns(z, labels, losses, p, np.empty((4, len(labels))))
+        return losses.reshape(y.shape[:-1]), (p, labels, y.dtype, "compiled")
+
+    def backward(self, residual: Any, dl: Array, out: Array | None = None) -> Array:
+        if len(residual) == 3:
+            return super().backward(residual, dl, out=out)
+        p, labels, dtype, _ = residual
+        dz = np.empty(p.shape, dtype)
+        slopes = np.ascontiguousarray(dl).reshape(-1)
+        exact_back_columns(p, labels, slopes, dz, np.empty((2, len(labels))))
+        return given(out, dz.T.reshape(*dl.shape, -1))

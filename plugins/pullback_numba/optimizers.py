@@ -1,0 +1,196 @@
+"""Optimizers, compiled: one pass over θ, with the roundings of the plain ones, bit for bit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pullback_basics import optimizers as plain
+
+from pullback_numba.compiling import DTYPES, exactly
+
+if TYPE_CHECKING:
+    from pullback.units import Array, State
+
+
+@exactly
+def sgd(
+    theta: Array, g: Array, b: Array, lr: Any, momentum: Any, new: Any, decay: Any, nesterov: bool
+) -> None:
+    for i in range(theta.size):
+        slope = g[i] + decay * theta[i] if decay else g[i]
+        if b.size:
+            b[i] = b[i] * momentum + new * slope
+            slope = slope + momentum * b[i] if nesterov else b[i]
+        theta[i] -= lr * slope
+
+
+@exactly
+def rmsprop(
+    theta: Array, g: Array, v: Array, m: Array, b: Array,
+    lr: Any, alpha: Any, new: Any, eps: Any, momentum: Any, decay: Any,
+) -> None:  # fmt: skip
+    for i in range(theta.size):
+        slope = g[i] + decay * theta[i] if decay else g[i]
+        v[i] = v[i] * alpha + new * (slope * slope)
+        second = v[i]
+        if m.size:
+            m[i] = m[i] * alpha + new * slope
+            second = second - m[i] * m[i]
+        move = slope / (np.sqrt(second) + eps)
+        if b.size:
+            b[i] = b[i] * momentum + move
+            move = b[i]
+        theta[i] -= lr * move
+
+
+@exactly
+def adagrad(theta: Array, g: Array, s: Array, rate: Any, eps: Any, decay: Any) -> None:
+    for i in range(theta.size):
+        slope = g[i] + decay * theta[i] if decay else g[i]
+        s[i] += slope * slope
+        theta[i] -= rate * slope / (np.sqrt(s[i]) + eps)
+
+
+@exactly
+def adam(
+    theta: Array, g: Array, m: Array, v: Array, v_max: Array, rate: Any, root: Any,
+    beta1: Any, new1: Any, beta2: Any, new2: Any, eps: Any, decay: Any, shrink: Any,
+) -> None:  # fmt: skip
+    for i in range(theta.size):
+        theta[i] *= shrink
+        slope = g[i] + decay * theta[i] if decay else g[i]
+        m[i] = m[i] * beta1 + new1 * slope
+        v[i] = v[i] * beta2 + new2 * (slope * slope)
+        second = v[i]
+        if v_max.size:
+            second = max(v_max[i], second)
+            v_max[i] = second
+        theta[i] -= rate * m[i] / (np.sqrt(second) / root + eps)
+
+
+def _compiles(theta: Array, g: Array, state: State) -> bool:
+    """Whether the arrays are such as kernels take: contiguous, of θ's dtype."""
+    arrays = [theta, g, *(one for one in state.values() if one.ndim)]
+    return theta.dtype in DTYPES and all(
+        one.flags.c_contiguous and one.dtype == theta.dtype for one in arrays
+    )
+
+
+def _flat(theta: Array, state: State, *names: str) -> list[Array]:
+    """The parts of a state as vectors; an empty one for what it has not."""
+    none = np.empty(0, theta.dtype)
+    return [state[name].reshape(-1) if name in state else none for name in names]
+
+
+class _Compiled:
+    """What the units below share: where a kernel does not fit, the plain step is taken."""
+
+    def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
+        """One step in place, of vectors."""
+        raise NotImplementedError
+
+    def step(
+        self,
+        theta: Array,
+        g: Array,
+        state: State,
+        lr: float,
+        out: tuple[Array, State] | None = None,
+    ) -> tuple[Array, State]:
+        theta, state = plain.buffers(theta, state, out)
+        if not _compiles(theta, g, state):
+            plainly: plain.SGD = super()  # type: ignore[assignment]
+            return plainly.step(theta, g, state, lr, out=(theta, state))
+        self.update(theta.reshape(-1), g.reshape(-1), state, lr)
+        return theta, state
+
+
+@dataclass(frozen=True)
+class SGDNumba(_Compiled, plain.SGD):
+    """θ ← θ − lr g, and with momentum: ``sgd``, compiled. Its bits, options and state are ``sgd``'s.
+
+    Source and digits: ``sgd``. Raises ValueError as it does.
+    """
+
+    family = "sgd"
+
+    def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
+        real = theta.dtype.type
+        first = self.momentum and state["t"] == 0
+        numbers = (lr, self.momentum, 1 if first else 1 - self.dampening, self.weight_decay)
+        (b,) = _flat(theta, state, "b")
+        sgd(theta, g, b, *map(real, numbers), self.nesterov)
+        if self.momentum:
+            state["t"] += 1
+
+
+@dataclass(frozen=True)
+class RMSpropNumba(_Compiled, plain.RMSprop):
+    """θ ← θ − lr g / (√v + ε): ``rmsprop``, compiled. Its bits, options and state.
+
+    Source and digits: ``rmsprop``. Raises ValueError as it does.
+    """
+
+    family = "rmsprop"
+
+    def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
+        numbers = (lr, self.alpha, 1 - self.alpha, self.eps, self.momentum, self.weight_decay)
+        parts = _flat(theta, state, "v", "m", "b")
+        rmsprop(theta, g, *parts, *map(theta.dtype.type, numbers))
+
+
+@dataclass(frozen=True)
+class AdagradNumba(_Compiled, plain.Adagrad):
+    """s ← s + g²,  θ ← θ − lr g / (√s + ε): ``adagrad``, compiled. Its bits, options and state.
+
+    Source and digits: ``adagrad``. Raises ValueError as it does.
+    """
+
+    family = "adagrad"
+
+    def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
+        numbers = (lr / (1 + int(state["t"]) * self.lr_decay), self.eps, self.weight_decay)
+        parts = _flat(theta, state, "s")
+        adagrad(theta, g, *parts, *map(theta.dtype.type, numbers))
+        state["t"] += 1
+
+
+@dataclass(frozen=True)
+class AdamNumba(_Compiled, plain.Adam):
+    """θ ← θ − lr m̂ / (√v̂ + ε): ``adam``, compiled. Its bits, options and state.
+
+    Source and digits: ``adam``. Raises ValueError as it does.
+    """
+
+    family = "adam"
+
+    def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
+        _adam(self, theta, g, state, lr, decay=self.weight_decay, shrink=1)
+
+
+@dataclass(frozen=True)
+class AdamWNumba(_Compiled, plain.AdamW):
+    """θ ← (1 − lr λ) θ, and a step of Adam: ``adamw``, compiled. Its bits, options and state.
+
+    Source and digits: ``adamw``. Raises ValueError as it does.
+    """
+
+    family = "adamw"
+
+    def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
+        _adam(self, theta, g, state, lr, decay=0, shrink=1 - lr * self.weight_decay)
+
+
+def _adam(
+    unit: plain.Adam, theta: Array, g: Array, state: State, lr: float, decay: float, shrink: float
+) -> None:
+    state["t"] += 1
+    t = int(state["t"])
+    rate, root = lr / (1 - unit.beta1**t), math.sqrt(1 - unit.beta2**t)
+    betas = (unit.beta1, 1 - unit.beta1, unit.beta2, 1 - unit.beta2)
+    numbers = (rate, root, *betas, unit.eps, decay, shrink)
+    parts = _flat(theta, state, "m", "v", "v_max")
+    adam(theta, g, *parts, *map(theta.dtype.type, numbers))
