@@ -18,7 +18,7 @@ FLOORS = [
     ["registry", "checkpoint", "data", "refusals"],
     ["options"],
     ["net", "listing", "notation", "pages"],
-    ["divergence", "evaluation", "state"],
+    ["acceleration", "blocks", "divergence", "evaluation", "state"],
     ["meter"],
     ["training"],
     ["job", "tracking"],
@@ -48,6 +48,7 @@ HEAVY = {
 CORE = {"errors", "units", "registry", "checkpoint", "data", "options", "net", "divergence"}
 CORE |= {"facts", "refusals", "evaluation", "meter", "state", "training", "job", "run", "tracking"}
 CORE |= {"cli", "listing", "verify", "testing", "notation", "pages", "proving", "tracing"}
+CORE |= {"acceleration", "blocks"}
 CORE |= {"derivations", "identity", "locks", "sourcefile", "sweep", "twins"}
 
 

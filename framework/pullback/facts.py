@@ -23,7 +23,8 @@ def facts_of(job: Job, overrides: list[str]) -> dict[str, Any]:
         "time": milliseconds(),
         "overrides": overrides,
         "options": _options(job.config),
-        "providers": _providers(job.config),
+        "units": _units(job.chosen),
+        "providers": _providers(job.chosen),
         "sources": sources(job),
         "environment": environment(),
         "data": _data(job),
@@ -68,14 +69,20 @@ def _data(job: Job) -> dict[str, Any]:
     }
 
 
+def _units(config: Config) -> dict[str, str]:
+    """The name of each unit of the config, by its place."""
+    found = {key: config[key]["name"] for key in ("loss", "optimizer", "schedule", "dataset")}
+    for stage, spec in config["net"].items():
+        found[f"net.{stage}"] = spec if isinstance(spec, str) else spec["name"]
+    return found
+
+
 def _providers(config: Config) -> dict[str, str]:
     """Who provides each unit of the config, with its version."""
-    named = {key: config[key]["name"] for key in ("loss", "optimizer", "schedule", "dataset")}
-    found = {key: registry.entry(key, name).provider for key, name in named.items()}
-    for stage, spec in config["net"].items():
-        name = spec if isinstance(spec, str) else spec["name"]
-        found[f"net.{stage}"] = registry.entry("layer", name).provider
-    return found
+    return {
+        place: registry.entry("layer" if place.startswith("net.") else place, name).provider
+        for place, name in _units(config).items()
+    }
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -47,8 +47,12 @@ def sources(job: Job) -> dict[str, str]:
 
 
 def _config(config: Config) -> dict[str, Any]:
-    """The settings; a stage by its name alone is the same as a stage without options."""
-    known = {key: value for key, value in config.items() if key not in ("plugins", *CONDUCT)}
+    """The settings; a stage by its name alone is the same as a stage without options.
+
+    What ``plugins`` and ``accelerate`` bring is told by the units.
+    """
+    untold = ("plugins", "accelerate", *CONDUCT)
+    known = {key: value for key, value in config.items() if key not in untold}
     stages = config["net"].items()
     known["net"] = [[k, {"name": spec} if isinstance(spec, str) else spec] for k, spec in stages]
     return known
@@ -87,6 +91,7 @@ def source(unit: type) -> str:
         text = _text(one)
         scope = vars(sys.modules[one.__module__])
         for name, value in _named(text, scope, home):
+            value = getattr(value, "py_func", value)  # what Numba compiles
             if inspect.isclass(value) or inspect.isfunction(value):
                 pending.append(value)
             else:

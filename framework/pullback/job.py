@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pullback import registry
+from pullback.acceleration import compiled, ending
 from pullback.data import Data, Split, prepare
 from pullback.errors import ConfigError, PullbackError, nearest
 from pullback.net import Net, loss_and_cotangent
@@ -22,7 +24,7 @@ from pullback.units import Loss, Optimizer, Schedule
 Config = Mapping[str, Any]
 
 _UNITS = ("net", "loss", "optimizer", "schedule", "dataset")
-_SETTINGS = ("seed", "dtype", "reference", "threads", "standardise", "plugins")
+_SETTINGS = ("seed", "dtype", "reference", "accelerate", "threads", "standardise", "plugins")
 # How runs are shown and conducted, which no result depends on.
 CONDUCT = ("tracking", "workers", "retries", "fail_fast")
 KEYS = frozenset((*_UNITS, *_SETTINGS, "training", "split", *CONDUCT))
@@ -32,9 +34,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Job:
-    """What :func:`pullback.train` takes, built from a config, and the config itself."""
+    """What :func:`pullback.train` takes, built from a config, and the config itself.
+
+    ``chosen`` is the config with the names of the units that are used: compiled ones, where
+    ``accelerate`` says so.
+    """
 
     config: Config
+    chosen: Config
     net: Net
     data: Data
     loss: Loss
@@ -49,6 +56,7 @@ class Job:
         *,
         directory: Path | None = None,
         resume: bool = False,
+        threads: int = 1,
         observe: Observer | None = None,
     ) -> Result:
         """:func:`pullback.train` with everything that the config says."""
@@ -61,6 +69,7 @@ class Job:
             recipe=self.recipe,
             seed=self.seed,
             reference=self.reference,
+            threads=threads,
             directory=directory,
             resume=resume,
             observe=observe,
@@ -98,11 +107,7 @@ def build_job(config: Config) -> Job:
     if problems:
         raise JobError(problems)
     attempt(lambda: _plugins(config["plugins"]))
-    loss = attempt(lambda: build("loss", config["loss"], "loss"))
-    optimizer = attempt(lambda: build("optimizer", config["optimizer"], "optimizer"))
-    schedule = attempt(lambda: build("schedule", config["schedule"], "schedule"))
     recipe = attempt(lambda: _section(Recipe, config, "training"))
-    reference = attempt(lambda: _reference(config, loss))
     attempt(lambda: _seed(config["seed"]))
     attempt(lambda: _dtype(config["dtype"]))
     attempt(lambda: _number_or_auto(config["threads"], "threads"))
@@ -112,12 +117,34 @@ def build_job(config: Config) -> Job:
     drawn = not any(problem.startswith(("seed:", "dtype:")) for problem in problems)
     data = attempt(lambda: _data(config)) if drawn else None
     net = attempt(lambda: _net(config, data))
+    chosen = config
+    if net is not None and data is not None and recipe is not None:
+        taken = (net, data, recipe)
+        chosen = attempt(lambda: _accelerated(config, *taken)) or config
+    if chosen is not config:
+        net = attempt(lambda: _net(chosen, data))
+    loss = attempt(lambda: build("loss", chosen["loss"], "loss"))
+    optimizer = attempt(lambda: build("optimizer", chosen["optimizer"], "optimizer"))
+    schedule = attempt(lambda: build("schedule", config["schedule"], "schedule"))
+    reference = attempt(lambda: _reference(config, loss))
     if net is not None and data is not None and loss is not None and recipe is not None:
         attempt(lambda: _fits(net, data, loss))
     if problems:
         raise JobError(problems)
     found = (net, data, loss, optimizer, schedule, recipe)
-    return Job(config, *found, reference, config["seed"])  # type: ignore[arg-type]  # none is None
+    return Job(config, chosen, *found, reference, config["seed"])  # type: ignore[arg-type]
+
+
+def _accelerated(config: Config, net: Net, data: Data, recipe: Recipe) -> Config:
+    """The config with compiled units, where it asks for them; itself where it does not."""
+    rows = min(recipe.batch_size or len(data.train), len(data.train))
+    numbers = rows * sum(math.prod(stage.outputs) for stage in net.stages)
+    word = ending(config["accelerate"], recipe.total(len(data.train)), numbers)
+    if word is None:
+        return config
+    stages = {name: compiled("layer", spec, word) for name, spec in config["net"].items()}
+    units = {kind: compiled(kind, config[kind], word) for kind in ("loss", "optimizer")}
+    return {**config, **units, "net": stages}
 
 
 def plugin_references(value: Any) -> list[str]:

@@ -108,10 +108,11 @@ def _announced() -> dict[str, dict[str, list[Entry]]]:
     return found
 
 
-def names(kind: str) -> list[str]:
-    """The names registered for a kind, in alphabetical order; not those that lack an extra."""
+def names(kind: str, *, lacking: bool = False) -> list[str]:
+    """The names registered for a kind, in alphabetical order; ``lacking`` an extra, too."""
     local = {name for of_kind, name in _registered if of_kind == kind}
-    return sorted(local | {name for name, some in _announced()[kind].items() if not some[0].lacks})
+    announced = _announced()[kind].items()
+    return sorted(local | {name for name, some in announced if lacking or not some[0].lacks})
 
 
 def entries(kind: str) -> Iterator[Entry]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.blocks import compiles
 from pullback.errors import ConfigError, PullbackError
 from pullback.evaluation import Metrics
 from pullback.facts import facts_of, name_of
@@ -49,7 +50,8 @@ def execute(
     checkpoint, or begins where there is none.
     """
     journal = Journal(directory)
-    with _threads(job):
+    threads, of_blas = _threads(job)
+    with of_blas:
         if resume:
             _refuse_other(job, directory)
             resume = (step := _checkpoint_step(directory)) > 0
@@ -57,7 +59,7 @@ def execute(
         else:
             journal.begin(facts_of(job, overrides), _yaml(job.config))
         started = time.monotonic()
-        status, message, result = _train(job, journal, observe, resume)
+        status, message, result = _train(job, journal, observe, resume, threads)
         seconds = time.monotonic() - started
         metrics = {} if result is None else result.metrics
         problems = [] if result is None else _keep(job, result, directory)
@@ -87,7 +89,7 @@ def _refuse_other(job: Job, directory: Path) -> None:
 
 
 def _train(
-    job: Job, journal: Journal, observe: Observer | None, resume: bool
+    job: Job, journal: Journal, observe: Observer | None, resume: bool, threads: int
 ) -> tuple[Status, str, Result | None]:
     def everyone(step: int, metrics: Metrics) -> None:
         journal.observe(step, metrics)
@@ -95,7 +97,9 @@ def _train(
             observe(step, metrics)
 
     try:
-        result = job.train(directory=journal.directory, resume=resume, observe=everyone)
+        result = job.train(
+            directory=journal.directory, resume=resume, threads=threads, observe=everyone
+        )
     except KeyboardInterrupt:
         return "interrupted", f"interrupted at step {journal.step}", None
     except PullbackError as error:
@@ -155,12 +159,19 @@ def _checkpoint_step(directory: Path) -> int:
     return int(checkpoint.load(directory / LAST)[1]["step"])
 
 
-def _threads(job: Job) -> AbstractContextManager[Any]:
-    """BLAS threads as the config says; auto: one, for a network that more would slow down."""
+def _threads(job: Job) -> tuple[int, AbstractContextManager[Any]]:
+    """The threads of a compiled step, and BLAS with as many as the config says.
+
+    auto: one, for a network that more would slow down. A compiled step has its own threads, and
+    in each of them BLAS has one.
+    """
     from threadpoolctl import threadpool_limits
 
     number = job.config["threads"]
     if number == "auto":
         rows = min(job.recipe.batch_size or len(job.data.train), len(job.data.train))
         number = None if rows * job.net.theta.size > _WORTH_A_THREAD else 1
-    return nullcontext() if number is None else threadpool_limits(number, user_api="blas")
+    if number is None:
+        return 1, nullcontext()
+    threads = number if number > 1 and compiles(job.net, job.loss) else 1
+    return threads, threadpool_limits(number if threads == 1 else 1, user_api="blas")

@@ -11,12 +11,13 @@ from typing import Any, Literal
 import numpy as np
 
 from pullback import checkpoint
+from pullback.blocks import compiled_step
 from pullback.data import Batches, Data, Part
 from pullback.divergence import first_not_finite
 from pullback.errors import ConfigError
 from pullback.evaluation import Metrics, accuracy, evaluate
 from pullback.meter import Meter
-from pullback.net import Net, example_weights, takes
+from pullback.net import Net, Reduction, example_weights, takes
 from pullback.options import build
 from pullback.state import Progress
 from pullback.units import Array, Loss, Optimizer, Schedule, State
@@ -102,6 +103,7 @@ def train(
     recipe: Recipe = Recipe(),
     seed: int = 0,
     reference: Any = None,
+    threads: int = 1,
     directory: str | Path | None = None,
     resume: bool = False,
     observe: Observer | None = None,
@@ -110,9 +112,10 @@ def train(
 
     Units are given as themselves, by name, or by name and options. ``reference`` is a loss of the
     same family: at each evaluation the largest difference between its gradient and this loss's is
-    measured. With a ``directory``, checkpoints are written there, and ``resume`` goes on from the
-    last of them, bit for bit as if it had not been interrupted. ``observe(step, metrics)`` is
-    called with the measurements at θ after ``step`` updates.
+    measured. Where all units have block kernels a step is a compiled one (:mod:`pullback.blocks`),
+    over so many ``threads``. With a ``directory``, checkpoints are written there, and ``resume``
+    goes on from the last of them, bit for bit as if it had not been interrupted.
+    ``observe(step, metrics)`` is called with the measurements at θ after ``step`` updates.
 
     Raises ConfigError for a unit that does not fit, RunError where a unit fails while it runs.
     """
@@ -125,6 +128,7 @@ def train(
         recipe=recipe,
         seed=seed,
         reference=None if reference is None else build("loss", reference, "reference"),
+        threads=threads,
         directory=None if directory is None else Path(directory),
         observe=observe,
     )
@@ -146,6 +150,7 @@ class _Run:
     recipe: Recipe
     seed: int
     reference: Loss | None
+    threads: int
     directory: Path | None
     observe: Observer | None
 
@@ -155,6 +160,8 @@ class _Run:
         self.state: State = self.optimizer.init(self.net.theta)
         self.progress = Progress(self.net, self.optimizer, self.state)
         self.meter = Meter()
+        compiled = compiled_step(self.net, self.loss, self.threads)
+        self.value_and_gradient = compiled or self.stage_by_stage
         self.watched = "validation_loss" if len(self.data.validation) else "train_loss"
         self.history: list[tuple[int, Metrics]] = []
 
@@ -167,7 +174,7 @@ class _Run:
                 self.save()
             with self.meter.gradient():
                 rows, x, target = self.batches.at(step)
-                value, y = self.net.value_and_gradient(x, target, self.loss, recipe.reduction)
+                value, y = self.value_and_gradient(x, target, recipe.reduction)
             if not math.isfinite(value):
                 return self.not_finite(rows, x, target, value)
             measured = {"train_loss": self.mean_loss(value, target)}
@@ -184,6 +191,9 @@ class _Run:
             self.record(step, measured | {"gradient_norm": norm})
             progress.step += 1
         return self.end("finished")
+
+    def stage_by_stage(self, x: Array, target: Array, reduction: Reduction) -> tuple[float, Array]:
+        return self.net.value_and_gradient(x, target, self.loss, reduction)
 
     def update(self, rate: float) -> None:
         """θ, state ← step(θ, g, state, lr), in place where the optimizer can."""

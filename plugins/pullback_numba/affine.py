@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pullback_basics.affine import Affine
 
+from pullback_basics.affine import Affine
 from pullback_numba.compiling import contiguous, kernel, summing
 
 if TYPE_CHECKING:

@@ -8,37 +8,46 @@ called ``…_block`` are for the compiled step as well (see ``pullback.blocks``)
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numba
 import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401  # Numba's np.dot: loaded before threads are limited
 
-F = TypeVar("F", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from pullback.units import Array
+
+Kernel: TypeAlias = Callable[..., Any]
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def kernel(function: F) -> F:
+def kernel(function: Kernel) -> Kernel:
     """Compile: products and sums contract to one rounding, 1 / 0 is ∞, the GIL is let go."""
-    compiled: F = numba.njit(cache=True, error_model="numpy", fastmath={"contract"}, nogil=True)(
+    return _compiled(function, {"contract"})
+
+
+def summing(function: Kernel) -> Kernel:
+    """The same for a kernel whose sums may be added up in any order, which lets them vectorise."""
+    return _compiled(function, {"contract", "reassoc", "nsz"})
+
+
+def exactly(function: Kernel) -> Kernel:
+    """The same, operation by operation as it is written, each with its own rounding."""
+    return _compiled(function, False)
+
+
+def _compiled(function: Kernel, liberties: Any) -> Kernel:
+    compiled: Kernel = numba.njit(cache=True, error_model="numpy", fastmath=liberties, nogil=True)(
         function
     )
     return compiled
 
 
-def summing(function: F) -> F:
-    """The same for a kernel whose sums may be added up in any order, which lets them vectorise."""
-    compiled: F = numba.njit(
-        cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"}, nogil=True
-    )(function)
-    return compiled
-
-
-def exactly(function: F) -> F:
-    """The same, operation by operation as it is written, each with its own rounding."""
-    compiled: F = numba.njit(cache=True, error_model="numpy", nogil=True)(function)
-    return compiled
+@numba.njit(inline="always")
+def flat(block: Any) -> Any:
+    """A block, which is contiguous, as a vector: one long loop instead of short ones."""
+    return block.reshape(block.size)
 
 
 def contiguous(*arrays: Any) -> tuple[Any, ...]:
@@ -54,7 +63,7 @@ def as_row(array: Any) -> Any:
     return array.reshape(1, array.size)
 
 
-def given(out: Any, found: Any) -> Any:
+def into(out: Array | None, found: Array) -> Array:
     """A result in the array that was given for it; itself where none was, or where it is there."""
     if out is None:
         return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
+
 from pullback_basics.cross_entropy import (
     FAR,
     SCALE,
@@ -19,8 +20,7 @@ from pullback_basics.cross_entropy import (
     CrossEntropyFused,
 )
 from pullback_basics.targets import ClassTargets, is_labels
-
-from pullback_numba.compiling import DTYPES, contiguous, exactly, given, kernel, summing
+from pullback_numba.compiling import DTYPES, contiguous, exactly, into, kernel, summing
 from pullback_numba.functions import exp
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TILE = 2048  # numbers of a row at once: they stay in the first cache
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "nsz", "nnan"}, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, fastmath={"reassoc", "nsz", "nnan"}, nogil=True)
 def largest(row: Array) -> Any:
     """The maximum; a NaN may be passed over, and then is met again by who sums."""
     top = row[0]
@@ -160,11 +160,12 @@ class CrossEntropyFusedNumba(_Labels, CrossEntropyFused):
             return super().backward(residual, dl, out=out)
         z, labels, sums = residual
         _, dl = contiguous(z, dl)
-        own = out is None or not out.flags.c_contiguous
-        into = np.empty_like(z) if own else out.reshape(z.shape)
-        in_place = np.shares_memory(into, z)
-        fused_back_rows(z, labels, self.ignore_index, sums, dl.reshape(-1), into, in_place)
-        return given(out, into.reshape(*dl.shape, -1))
+        dz = np.empty_like(z)
+        if out is not None and out.flags.c_contiguous:
+            dz = out.reshape(z.shape)
+        in_place = np.shares_memory(dz, z)
+        fused_back_rows(z, labels, self.ignore_index, sums, dl.reshape(-1), dz, in_place)
+        return into(out, dz.reshape(*dl.shape, -1))
 
 
 @exactly
@@ -175,9 +176,7 @@ def lost(a: float, b: float, total: float) -> float:
 
 
 @exactly
-def exact_columns(
-    z: Array, labels: Array, losses: Array, p: Array, room: Array
-) -> None:
+def exact_columns(z: Array, labels: Array, losses: Array, p: Array, room: Array) -> None:
     """ℓ, and SCALE ŷ in float64, of columns of logits: see ``cross_entropy_exact``."""
     m, s, rest, top = room[0], room[1], room[2], room[3]
     m[:] = z[0]
@@ -244,7 +243,8 @@ def exact_block(z: Array, labels: Array, scale: float, dz: Array, room: Array) -
     dl[:] = scale
     dz[:, rows:] = 0
     exact_back_columns(p, labels, dl, dz, room)
-    return losses[:rows].sum()
+    total: float = losses[:rows].sum()
+    return total
 
 
 @dataclass(frozen=True)
@@ -280,4 +280,4 @@ class CrossEntropyExactNumba(_Labels, CrossEntropyExact):
         dz = np.empty(p.shape, dtype)
         slopes = np.ascontiguousarray(dl).reshape(-1)
         exact_back_columns(p, labels, slopes, dz, np.empty((2, len(labels))))
-        return given(out, dz.T.reshape(*dl.shape, -1))
+        return into(out, dz.T.reshape(*dl.shape, -1))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pullback_basics.activations import Relu, Sigmoid, Tanh, TanhExact
 
-from pullback_numba.compiling import as_row, contiguous, given, kernel
+from pullback_basics.activations import Relu, Sigmoid, Tanh, TanhExact
+from pullback_numba.compiling import as_row, contiguous, flat, into, kernel
 from pullback_numba.functions import exp, tanh
 
 if TYPE_CHECKING:
@@ -24,28 +24,28 @@ class _Elementwise:
         (x,) = contiguous(x)
         y = np.empty_like(x) if out is None or not out.flags.c_contiguous else out
         self.blocks[0](as_row(x), (), as_row(y))
-        return given(out, y), (x, y)
+        return into(out, y), (x, y)
 
     def backward(self, residual: Any, dy: Array, out: Array | None = None) -> Array:
         x, y, dy = contiguous(*residual, dy)
         dx = np.empty_like(x) if out is None or not out.flags.c_contiguous else out
         self.blocks[1](as_row(x), as_row(y), as_row(dy), (), as_row(dx), ())
-        return given(out, dx)
+        return into(out, dx)
 
 
 @kernel
 def tanh_block(x: Array, params: Any, y: Array) -> None:
-    for k in range(x.shape[0]):
-        for r in range(x.shape[1]):
-            y[k, r] = tanh(x[k, r])
+    x, y = flat(x), flat(y)
+    for i in range(x.size):
+        y[i] = tanh(x[i])
 
 
 @kernel
 def tanh_back_block(x: Array, y: Array, dy: Array, params: Any, dx: Array, dparams: Any) -> None:
     one = x.dtype.type(1)
-    for k in range(x.shape[0]):
-        for r in range(x.shape[1]):
-            dx[k, r] = (one - y[k, r] * y[k, r]) * dy[k, r]
+    x, y, dy, dx = flat(x), flat(y), flat(dy), flat(dx)
+    for i in range(x.size):
+        dx[i] = (one - y[i] * y[i]) * dy[i]
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ def tanh_exact_back_block(
     x: Array, y: Array, dy: Array, params: Any, dx: Array, dparams: Any
 ) -> None:
     one, four, minus_two = x.dtype.type(1), x.dtype.type(4), x.dtype.type(-2)
-    for k in range(x.shape[0]):
-        for r in range(x.shape[1]):
-            u = exp(minus_two * abs(x[k, r]))
-            dx[k, r] = four * u / ((one + u) * (one + u)) * dy[k, r]
+    x, y, dy, dx = flat(x), flat(y), flat(dy), flat(dx)
+    for i in range(x.size):
+        u = exp(minus_two * abs(x[i]))
+        dx[i] = four * u / ((one + u) * (one + u)) * dy[i]
 
 
 @dataclass(frozen=True)
@@ -88,19 +88,19 @@ class TanhExactNumba(_Elementwise, TanhExact):
 @kernel
 def sigmoid_block(x: Array, params: Any, y: Array) -> None:
     one = x.dtype.type(1)
-    for k in range(x.shape[0]):
-        for r in range(x.shape[1]):
-            u = exp(-abs(x[k, r]))
-            y[k, r] = (one if x[k, r] > 0 else u) / (one + u)
+    x, y = flat(x), flat(y)
+    for i in range(x.size):
+        u = exp(-abs(x[i]))
+        y[i] = (one if x[i] > 0 else u) / (one + u)
 
 
 @kernel
 def sigmoid_back_block(x: Array, y: Array, dy: Array, params: Any, dx: Array, dparams: Any) -> None:
     one = x.dtype.type(1)
-    for k in range(x.shape[0]):
-        for r in range(x.shape[1]):
-            u = exp(-abs(x[k, r]))
-            dx[k, r] = u / ((one + u) * (one + u)) * dy[k, r]
+    x, y, dy, dx = flat(x), flat(y), flat(dy), flat(dx)
+    for i in range(x.size):
+        u = exp(-abs(x[i]))
+        dx[i] = u / ((one + u) * (one + u)) * dy[i]
 
 
 @dataclass(frozen=True)
@@ -120,17 +120,17 @@ class SigmoidNumba(_Elementwise, Sigmoid):
 @kernel
 def relu_block(x: Array, params: Any, y: Array) -> None:
     zero = x.dtype.type(0)
-    for k in range(x.shape[0]):
-        for r in range(x.shape[1]):
-            y[k, r] = zero if x[k, r] < zero else x[k, r]
+    x, y = flat(x), flat(y)
+    for i in range(x.size):
+        y[i] = zero if x[i] < zero else x[i]
 
 
 @kernel
 def relu_back_block(x: Array, y: Array, dy: Array, params: Any, dx: Array, dparams: Any) -> None:
     zero = x.dtype.type(0)
-    for k in range(x.shape[0]):
-        for r in range(x.shape[1]):
-            dx[k, r] = dy[k, r] if y[k, r] > zero else zero
+    x, y, dy, dx = flat(x), flat(y), flat(dy), flat(dx)
+    for i in range(x.size):
+        dx[i] = dy[i] if y[i] > zero else zero
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pullback_basics import optimizers as plain
 
+from pullback_basics import optimizers as plain
 from pullback_numba.compiling import DTYPES, exactly
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def sgd(
     theta: Array, g: Array, b: Array, lr: Any, momentum: Any, new: Any, decay: Any, nesterov: bool
 ) -> None:
+    real = theta.dtype.type
+    lr, momentum, new, decay = real(lr), real(momentum), real(new), real(decay)
     for i in range(theta.size):
         slope = g[i] + decay * theta[i] if decay else g[i]
         if b.size:
@@ -32,6 +34,9 @@ def rmsprop(
     theta: Array, g: Array, v: Array, m: Array, b: Array,
     lr: Any, alpha: Any, new: Any, eps: Any, momentum: Any, decay: Any,
 ) -> None:  # fmt: skip
+    real = theta.dtype.type
+    lr, alpha, new, eps, momentum = real(lr), real(alpha), real(new), real(eps), real(momentum)
+    decay = real(decay)
     for i in range(theta.size):
         slope = g[i] + decay * theta[i] if decay else g[i]
         v[i] = v[i] * alpha + new * (slope * slope)
@@ -48,6 +53,8 @@ def rmsprop(
 
 @exactly
 def adagrad(theta: Array, g: Array, s: Array, rate: Any, eps: Any, decay: Any) -> None:
+    real = theta.dtype.type
+    rate, eps, decay = real(rate), real(eps), real(decay)
     for i in range(theta.size):
         slope = g[i] + decay * theta[i] if decay else g[i]
         s[i] += slope * slope
@@ -59,6 +66,9 @@ def adam(
     theta: Array, g: Array, m: Array, v: Array, v_max: Array, rate: Any, root: Any,
     beta1: Any, new1: Any, beta2: Any, new2: Any, eps: Any, decay: Any, shrink: Any,
 ) -> None:  # fmt: skip
+    real = theta.dtype.type
+    rate, root, beta1, new1, beta2 = real(rate), real(root), real(beta1), real(new1), real(beta2)
+    new2, eps, decay, shrink = real(new2), real(eps), real(decay), real(shrink)
     for i in range(theta.size):
         theta[i] *= shrink
         slope = g[i] + decay * theta[i] if decay else g[i]
@@ -110,7 +120,7 @@ class _Compiled:
 
 @dataclass(frozen=True)
 class SGDNumba(_Compiled, plain.SGD):
-    """θ ← θ − lr g, and with momentum: ``sgd``, compiled. Its bits, options and state are ``sgd``'s.
+    """θ ← θ − lr g, and with momentum: ``sgd``, compiled. Its bits, options and state.
 
     Source and digits: ``sgd``. Raises ValueError as it does.
     """
@@ -118,11 +128,10 @@ class SGDNumba(_Compiled, plain.SGD):
     family = "sgd"
 
     def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
-        real = theta.dtype.type
         first = self.momentum and state["t"] == 0
-        numbers = (lr, self.momentum, 1 if first else 1 - self.dampening, self.weight_decay)
+        numbers = (lr, self.momentum, 1.0 if first else 1 - self.dampening, self.weight_decay)
         (b,) = _flat(theta, state, "b")
-        sgd(theta, g, b, *map(real, numbers), self.nesterov)
+        sgd(theta, g, b, *numbers, self.nesterov)
         if self.momentum:
             state["t"] += 1
 
@@ -139,7 +148,7 @@ class RMSpropNumba(_Compiled, plain.RMSprop):
     def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
         numbers = (lr, self.alpha, 1 - self.alpha, self.eps, self.momentum, self.weight_decay)
         parts = _flat(theta, state, "v", "m", "b")
-        rmsprop(theta, g, *parts, *map(theta.dtype.type, numbers))
+        rmsprop(theta, g, *parts, *numbers)
 
 
 @dataclass(frozen=True)
@@ -154,7 +163,7 @@ class AdagradNumba(_Compiled, plain.Adagrad):
     def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
         numbers = (lr / (1 + int(state["t"]) * self.lr_decay), self.eps, self.weight_decay)
         parts = _flat(theta, state, "s")
-        adagrad(theta, g, *parts, *map(theta.dtype.type, numbers))
+        adagrad(theta, g, *parts, *numbers)
         state["t"] += 1
 
 
@@ -168,7 +177,7 @@ class AdamNumba(_Compiled, plain.Adam):
     family = "adam"
 
     def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
-        _adam(self, theta, g, state, lr, decay=self.weight_decay, shrink=1)
+        _adam(self, theta, g, state, lr, decay=self.weight_decay, shrink=1.0)
 
 
 @dataclass(frozen=True)
@@ -181,7 +190,7 @@ class AdamWNumba(_Compiled, plain.AdamW):
     family = "adamw"
 
     def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
-        _adam(self, theta, g, state, lr, decay=0, shrink=1 - lr * self.weight_decay)
+        _adam(self, theta, g, state, lr, decay=0.0, shrink=1 - lr * self.weight_decay)
 
 
 def _adam(
@@ -193,4 +202,4 @@ def _adam(
     betas = (unit.beta1, 1 - unit.beta1, unit.beta2, 1 - unit.beta2)
     numbers = (rate, root, *betas, unit.eps, decay, shrink)
     parts = _flat(theta, state, "m", "v", "v_max")
-    adam(theta, g, *parts, *map(theta.dtype.type, numbers))
+    adam(theta, g, *parts, *numbers)

@@ -46,6 +46,7 @@ def root_schema() -> Any:
         ("seed", int, 0),
         ("dtype", str, "float32"),
         ("reference", str | None, None),
+        ("accelerate", str, "auto"),
         ("threads", int | str, "auto"),
         ("standardise", bool, True),
         ("training", schema(Recipe), dataclasses.field(default_factory=schema(Recipe))),

@@ -69,10 +69,11 @@ def gather(runs: Iterable[Run], tell: Callable[[str], object]) -> list[Evidence]
 def units_of(run: Run) -> dict[Unit, str]:
     """The units of a run that there are checks for, with the digests that it kept; '' if none."""
     options, sources = run.facts["options"], run.facts.get("sources", {})
+    units = run.facts.get("units", {})
     found: dict[Unit, str] = {}
     for place in run.facts.get("providers", {}):
         kind = "layer" if place.startswith("net.") else place
-        name = options.get(f"{place}.name", options.get(place))
+        name = units.get(place, options.get(f"{place}.name", options.get(place)))
         if kind in CHECKS and isinstance(name, str):
             found[kind, name] = str(sources.get(place, ""))
     return found

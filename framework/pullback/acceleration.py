@@ -1,0 +1,56 @@
+"""Units in their compiled form: ``tanh`` as ``tanh_numba``, where one is registered by that name.
+
+``accelerate`` is an ending of names: what is called ``NAME_ENDING`` stands for ``NAME``, with the
+same options. A unit without such a form stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pullback import registry
+from pullback.errors import ConfigError
+
+_FASTEST = "numba"  # what auto means, where it wins
+_KINDS = ("layer", "loss", "optimizer")
+
+# What compiled units save, in seconds: a step, and a number that a stage gives in it. Measured on
+# the founding network and on the digits.
+_A_STEP, _A_NUMBER = 60e-6, 2e-9
+_WORTH_IT = 2.0  # to load Numba and what it compiled takes a second; to compile it first, ten
+
+
+def ending(word: str, steps: int, numbers: int) -> str | None:
+    """The ending that a setting means; None for none.
+
+    auto: ``numba``, if it is installed and saves a run of so many steps, whose stages give so many
+    numbers in each, more than it takes to load. ConfigError for an ending that no unit has.
+    """
+    if word == "none":
+        return None
+    if word == "auto":
+        saved = steps * (_A_STEP + numbers * _A_NUMBER)
+        return _FASTEST if saved > _WORTH_IT and _endings(_FASTEST) else None
+    if not _endings(word, lacking=True):
+        raise ConfigError(
+            f"must be auto, none, or an ending of names such as {_FASTEST}, not '{word}'",
+            "accelerate",
+        )
+    return word
+
+
+def _endings(word: str, *, lacking: bool = False) -> bool:
+    every = (name for kind in _KINDS for name in registry.names(kind, lacking=lacking))
+    return any(name.endswith(f"_{word}") for name in every)
+
+
+def compiled(kind: str, spec: Any, word: str | None) -> Any:
+    """A unit's name, or its name and options, with the name of its form of that ending."""
+    if word is None or not isinstance(spec, str | Mapping):
+        return spec
+    name = spec if isinstance(spec, str) else spec.get("name")
+    form = f"{name}_{word}"
+    if form not in registry.names(kind, lacking=True):
+        return spec
+    return form if isinstance(spec, str) else {**spec, "name": form}
