@@ -57,6 +57,7 @@ def config() -> Callable[..., dict[str, Any]]:
             "seed": 0,
             "dtype": "float32",
             "reference": None,
+            "accelerate": "none",
             "threads": 1,
             "workers": "auto",
             "retries": 0,

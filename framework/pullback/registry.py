@@ -295,7 +295,7 @@ def _line(error: Exception, path: Path) -> str:
 def _where(one: Entry) -> str:
     if isinstance(one.source, type):
         return f"{one.source.__module__}:{one.source.__qualname__}"
-    return one.source.value
+    return f"{one.source.module}:{one.source.attr}"
 
 
 def is_unit(unit: Any, kind: str) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from shipped import plain_units
 
 from pullback import registry
 from pullback.net import loss_and_cotangent, loss_value
@@ -26,7 +27,7 @@ def takes_class_options(cls):
 
 
 def class_losses():
-    names = registry.names("loss")
+    names = [name for _, name in plain_units("loss")]
     return [name for name in names if takes_class_options(registry.lookup("loss", name))]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shipped import plain_units
 
 from pullback import prove, registry
 from pullback.errors import ConfigError, RegistryError
@@ -17,7 +18,7 @@ from pullback.verify.checks import subject_of
 from pullback.verify.mistakes import MISTAKES
 
 KINDS = ("layer", "loss")
-UNITS = [(kind, name) for kind in KINDS for name in registry.names(kind)]
+UNITS = plain_units(*KINDS)
 ZOO = Path(__file__).parents[1] / "verify" / "zoo.py"
 
 

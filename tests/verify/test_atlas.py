@@ -19,6 +19,8 @@ from pullback.verify.atlas import digits_of, logits, measure, members, relative_
 from pullback_basics.cross_entropy import CrossEntropyExact, CrossEntropyFused
 
 FAMILY = [f"cross_entropy_{how}" for how in ("jacobian", "vjp", "fused", "exact")]
+COMPILED = ["cross_entropy_fused_numba", "cross_entropy_exact_numba"]
+MEMBERS = [*FAMILY, *COMPILED]
 LOSSES = [FAMILY[0], FAMILY[2], FAMILY[3]]  # −log ŷ, log-sum-exp, log1p
 
 # Relative errors of dz at the true class, by each member, and of three losses; the true class of 10
@@ -36,9 +38,15 @@ FACTOR = 10  # an order of magnitude: which roundings meet is a matter of luck, 
 
 
 @pytest.fixture(scope="module")
-def frame():
+def whole():
     """The whole atlas of the cross-entropy."""
     return measure("cross_entropy")
+
+
+@pytest.fixture(scope="module")
+def frame(whole):
+    """That of the plain members, which run in float16, too."""
+    return whole[whole["variant"].isin(FAMILY)]
 
 
 @pytest.fixture
@@ -83,10 +91,10 @@ def test_the_table_of_the_numerics(frame, dtype, gap):
             assert found >= expected / FACTOR, (variant, column)
 
 
-def test_the_grid_is_whole(frame):
+def test_the_grid_is_whole(whole):
     keys = ["variant", "dtype", "classes", "label", "gap"]
-    assert len(frame) == len(frame.drop_duplicates(keys)) == 4 * 3 * 3 * 2 * 25
-    assert set(frame["variant"]) == set(FAMILY)
+    assert len(whole) == len(whole.drop_duplicates(keys)) == 6 * 3 * 3 * 2 * 25
+    assert set(whole["variant"]) == set(MEMBERS)
 
 
 def test_the_exact_member_is_within_four_ulp(frame):
@@ -133,7 +141,8 @@ def test_the_logits_have_the_gap_and_the_labels():
 
 def test_whose_truth_it_is_makes_no_difference():
     z, labels = logits(np.array([2.0, 60.0, 300.0, 800.0]), 3, "float64")
-    truths = [atlas._settled(unit, z, labels) for unit in members("cross_entropy").values()]
+    units = members("cross_entropy")
+    truths = [atlas._settled(units[name], z, labels) for name in FAMILY]
     for a, b in itertools.pairwise(truths):
         assert atlas._alike(a, b, atlas.NOTHING).all()
 
@@ -374,6 +383,7 @@ def broken(units):
 
 def test_a_variant_that_raises_is_shown_as_not_running(broken):
     told = {("cross_entropy_no_half", "float16"), ("cross_entropy_column", "float32")}
+    told |= {(name, "float16") for name in COMPILED}
     silent = broken[broken["problem"] != ""]
     assert set(zip(silent["variant"], silent["dtype"], strict=True)) == told
     assert silent[["value_digits", "gradient_error", "value_ulps"]].isna().all(axis=None)

@@ -8,19 +8,14 @@ import hashlib
 import os
 
 import pytest
+from shipped import plain_units
 
-from pullback import registry
 from pullback.verify.checks import subject_of
 from pullback.verify.laws import CHECKS
 from pullback.verify.mistakes import MISTAKES
 from pullback.verify.mutants import mutants_of, tried
 
-UNITS = [
-    (kind, name)
-    for kind in CHECKS
-    for name in registry.names(kind)
-    if registry.entry(kind, name).provider.startswith("pullback ")
-]
+UNITS = plain_units(*CHECKS)
 
 
 # Seen by one check alone, and by it in a few units only.

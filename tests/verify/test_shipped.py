@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import zoo
+from shipped import plain_units
 
 from pullback import registry
 from pullback.verify.cases import Subject
@@ -20,8 +21,7 @@ from pullback.verify.laws.reach import extremes
 from pullback.verify.oracles import ORACLES, exact_value
 
 ROOT = Path(__file__).parents[2]
-ALL = [(kind, name) for kind in CHECKS for name in registry.names(kind)]
-SHIPPED = [one for one in ALL if registry.entry(*one).provider.startswith("pullback ")]
+SHIPPED = plain_units(*CHECKS)
 ZOO = [one for one in vars(zoo).values() if registry.kind_of(one)]
 
 OWN_DOMAIN = {"large", "kinks", "extremes", "sizes"}

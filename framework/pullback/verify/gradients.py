@@ -67,7 +67,7 @@ def own_gradients(case: Case, dy: Array, truth: list[Derivative]) -> list[Comput
     try:
         return exact_gradients(case, dy)[1]
     except Unavailable:
-        return float_gradients(case, dy, truth)
+        return float_gradients(case.astype(np.float64), dy.astype(np.float64), truth)
 
 
 def exact_gradients(case: Case, dy: Array) -> tuple[Array, list[Computed]]:
