@@ -4,7 +4,7 @@ A unit is a frozen dataclass whose fields are its options. It keeps nothing on i
 none of its inputs, so that it can be called twice, stacked on a leading axis, traced and checked.
 Nothing here has to be imported by a plugin: whatever has these methods is a unit.
 
-Three things are optional, and the engine asks the signature or the attribute for them:
+Four things are optional, and the engine asks the signature or the attribute for them:
 
 ``out=``
     NumPy's own: a method that takes it may be handed a buffer of its result (a tuple of buffers
@@ -15,6 +15,8 @@ Three things are optional, and the engine asks the signature or the attribute fo
 ``family``
     a class attribute: the name shared by units with the same forward. Its default is the unit's
     own.
+``blocks``
+    an attribute: kernels of a layer or a loss for the compiled step, see :mod:`pullback.blocks`.
 """
 
 from __future__ import annotations

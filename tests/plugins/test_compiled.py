@@ -1,0 +1,204 @@
+"""Compiled units: the checks, the digits of their functions, the plain ones they stand for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numba import njit
+from shipped import COMPILED, compiled_units
+
+from pullback import build, registry
+from pullback.errors import RegistryError
+from pullback.verify.checks import carry_out, report, subject_of
+from pullback.verify.laws import CHECKS
+from pullback.verify.laws.reach import precision
+from pullback_numba import cross_entropy, elementwise
+from pullback_numba.functions import exp, tanh
+
+NEEDS_EXACT_NUMBERS = {"kinks", "extremes", "options", "chain"}
+
+
+@pytest.mark.parametrize(("kind", "name"), compiled_units(*CHECKS))
+def test_a_compiled_unit_passes(kind, name):
+    found = {one.check: one for one in report(subject_of(name, kind)).results}
+    assert {one.status for one in found.values()} <= {"pass", "skip"}
+    skipped = {check for check, one in found.items() if one.status == "skip"}
+    assert skipped <= NEEDS_EXACT_NUMBERS
+
+
+@pytest.mark.parametrize(("kind", "name"), compiled_units("layer", "loss", "optimizer"))
+def test_it_stands_for_a_plain_unit_of_its_family(kind, name):
+    cls = registry.lookup(kind, name)
+    plain = registry.lookup(kind, name.removesuffix(COMPILED))
+    assert issubclass(cls, plain)
+    assert registry.family(cls) == registry.family(plain)
+
+
+class HalfPrecision(elementwise.TanhNumba):
+    """tanh that is only as good as float32 in float64."""
+
+    def forward(self, x, out=None):
+        y = np.tanh(x.astype(np.float32)).astype(x.dtype)
+        return y, (x, y)
+
+
+def test_the_plain_code_says_how_many_digits_a_compiled_unit_may_lose():
+    right = subject_of("tanh_numba", "layer")
+    assert carry_out(precision, right).status == "pass"
+    assert carry_out(precision, right.with_unit(HalfPrecision())).status == "fail"
+
+
+# The functions.
+
+
+@njit
+def all_exp(x, y):
+    for i in range(x.size):
+        y[i] = exp(x[i])
+
+
+@njit
+def all_tanh(x, y):
+    for i in range(x.size):
+        y[i] = tanh(x[i])
+
+
+RANGES = {
+    "exp": {"float32": [(-103, 88.7), (-1, 1)], "float64": [(-745, 709.7), (-1, 1)]},
+    "tanh": {kind: [(-25, 25), (-1, 1), (-1e-3, 1e-3)] for kind in ("float32", "float64")},
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("run", "name", "most"), [(all_exp, "exp", 1.0), (all_tanh, "tanh", 3.0)])
+def test_functions_are_as_exact_as_they_say(run, name, most, dtype):
+    truth = getattr(np, name)
+    for low, high in RANGES[name][dtype]:
+        x = np.random.default_rng(0).uniform(low, high, 200_000).astype(dtype)
+        y = np.empty_like(x)
+        run(x, y)
+        exact = truth(x.astype(np.longdouble))
+        ulp = np.spacing(abs(exact.astype(dtype))).astype(np.longdouble)
+        assert float((abs(y - exact) / ulp).max()) <= most
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("run", "name"), [(all_exp, "exp"), (all_tanh, "tanh")])
+def test_functions_of_what_is_no_ordinary_number(run, name, dtype):
+    x = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1e30, -1e30, 1e-40], dtype)
+    y = np.empty_like(x)
+    run(x, y)
+    with np.errstate(over="ignore", under="ignore"):
+        expected = getattr(np, name)(x)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(np.signbit(y), np.signbit(expected))
+
+
+# The losses.
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["cross_entropy_fused", "cross_entropy_exact"])
+@pytest.mark.parametrize("shape", [(7, 2), (3, 5000), (2, 3, 4)])
+def test_a_loss_is_the_plain_one_to_the_rounding(name, shape, dtype):
+    rng = np.random.default_rng(0)
+    z, labels = (5 * rng.normal(size=shape)).astype(dtype), rng.integers(shape[-1], size=shape[:-1])
+    dl = rng.normal(size=shape[:-1]).astype(dtype)
+    pairs = []
+    for unit in (build("loss", name), build("loss", f"{name}_numba")):
+        value, residual = unit.forward(z, labels)
+        pairs.append((value, unit.backward(residual, dl)))
+    for plain, compiled in zip(*pairs, strict=True):
+        assert compiled.dtype == dtype
+        np.testing.assert_allclose(compiled, plain, rtol=64 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy_fused_numba", "cross_entropy_exact_numba"])
+@pytest.mark.parametrize("gap", [37.43, 300.0, 800.0, -800.0])
+def test_digits_of_confident_rows(name, gap):
+    """As many as the plain one keeps: all but the last bits, or those of ŷ − 1."""
+    z, label = np.array([[gap, 0.0, -1.0]]), np.array([0])
+    for unit in (build("loss", name), build("loss", name.removesuffix(COMPILED))):
+        value, residual = unit.forward(z, label)
+        found = (value, unit.backward(residual, np.ones(1)))
+        if unit.__class__.__module__.startswith("pullback_numba"):
+            first = found
+    np.testing.assert_allclose(first[0], found[0], rtol=1e-15)
+    np.testing.assert_allclose(first[1], found[1], rtol=1e-15, atol=3e-16)
+
+
+def test_a_gradient_may_be_written_over_the_logits():
+    unit = build("loss", "cross_entropy_fused_numba")
+    z, labels = np.random.default_rng(0).normal(size=(50, 300)), np.arange(50)
+    dl = np.full(50, 1 / 50)
+    expected = unit.backward(unit.forward(z, labels)[1], dl)
+    own = z.copy()
+    residual = unit.forward(own, labels)[1]
+    assert np.shares_memory(residual[0], own)
+    assert unit.backward(residual, dl, out=own) is own
+    np.testing.assert_array_equal(own, expected)
+
+
+def test_an_ignored_row_has_no_loss_and_no_gradient():
+    unit = build("loss", {"name": "cross_entropy_fused_numba", "ignore_index": 1})
+    z, labels = np.random.default_rng(0).normal(size=(3, 4)), np.array([0, 1, 2])
+    value, residual = unit.forward(z, labels)
+    dz = unit.backward(residual, np.ones(3))
+    assert value[1] == 0
+    assert not dz[1].any()
+    assert dz[[0, 2]].all()
+
+
+def test_a_wrong_block_is_a_wrong_unit():
+    """What the checks are for: a kernel whose label is the next one."""
+
+    class NextLabel(cross_entropy.CrossEntropyFusedNumba):
+        def backward(self, residual, dl, out=None):
+            z, labels, *rest = residual
+            return super().backward((z, (labels + 1) % z.shape[1], *rest), dl, out=out)
+
+    subject = subject_of("cross_entropy_fused_numba", "loss")
+    results = report(replace(subject, unit=NextLabel())).results
+    assert "pullback" in {one.check for one in results if one.status == "fail"}
+
+
+# The optimizers.
+
+
+OPTIONS = {
+    "sgd": [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}],
+    "rmsprop": [{}, {"centered": True, "momentum": 0.5, "weight_decay": 0.01}],
+    "adagrad": [{}, {"lr_decay": 0.1, "weight_decay": 0.1}],
+    "adam": [{}, {"amsgrad": True, "weight_decay": 0.1}],
+    "adamw": [{}, {"weight_decay": 0.3}],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_optimizer_has_the_bits_of_the_plain_one(name, dtype):
+    for options in OPTIONS[name]:
+        units = [build("optimizer", {"name": one, **options}) for one in (name, f"{name}_numba")]
+        rng = np.random.default_rng(0)
+        theta = rng.normal(size=1000).astype(dtype)
+        thetas = [theta, theta.copy()]
+        states = [unit.init(theta) for unit in units]
+        for _ in range(10):
+            g = rng.normal(size=1000).astype(dtype)
+            for unit, own, state in zip(units, thetas, states, strict=True):
+                unit.step(own, g, state, 0.01, out=(own, state))
+        np.testing.assert_array_equal(*thetas)
+        for key in states[0]:
+            np.testing.assert_array_equal(states[0][key], states[1][key])
+
+
+# The extra.
+
+
+def test_a_missing_extra_is_one_line(monkeypatch):
+    monkeypatch.setattr(registry, "_is_there", lambda distribution: distribution != "numba")
+    assert "tanh_numba" not in registry.names("layer")
+    assert "tanh_numba" in registry.names("layer", lacking=True)
+    with pytest.raises(RegistryError, match=r"pip install 'pullback\[numba\]'$"):
+        registry.lookup("layer", "tanh_numba")
+    assert "tanh" in registry.names("layer")
