@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from pullback import Net, Recipe, build, train
+from pullback import Net, Recipe, build, registry, train
 from pullback.acceleration import compiled, ending
 from pullback.blocks import compiled_step, text_of
 from pullback.errors import ConfigError
-from pullback.job import build_job
+from pullback.job import JobError, build_job
 
 EPS = {"float32": np.finfo(np.float32).eps, "float64": np.finfo(np.float64).eps}
 
@@ -149,6 +149,17 @@ def test_auto_takes_them_for_a_long_run(config):
     short, long = ({"steps": steps} for steps in (10, 100_000))
     assert build_job(config(accelerate="auto", training=short)).chosen["net"]["a1"] == "tanh"
     assert build_job(config(accelerate="auto", training=long)).chosen["net"]["a1"] == "tanh_numba"
+
+
+def test_a_missing_extra_is_told_once(config, monkeypatch):
+    monkeypatch.setattr(registry, "_is_there", lambda distribution: distribution != "numba")
+    with pytest.raises(JobError) as error:
+        build_job(config(accelerate="numba"))
+    (told,) = error.value.problems
+    assert told.startswith("accelerate: ")
+    assert told.endswith("pip install 'pullback[numba]'")
+    long = build_job(config(accelerate="auto", training={"steps": 100_000}))
+    assert long.chosen["net"]["a1"] == "tanh"
 
 
 def test_an_ending_that_no_unit_has_is_told():

@@ -6,11 +6,11 @@ same options. A unit without such a form stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pullback import registry
-from pullback.errors import ConfigError
+from pullback.errors import ConfigError, RegistryError
 
 _FASTEST = "numba"  # what auto means, where it wins
 _KINDS = ("layer", "loss", "optimizer")
@@ -31,18 +31,25 @@ def ending(word: str, steps: int, numbers: int) -> str | None:
         return None
     if word == "auto":
         saved = steps * (_A_STEP + numbers * _A_NUMBER)
-        return _FASTEST if saved > _WORTH_IT and _endings(_FASTEST) else None
-    if not _endings(word, lacking=True):
-        raise ConfigError(
-            f"must be auto, none, or an ending of names such as {_FASTEST}, not '{word}'",
-            "accelerate",
-        )
+        usable = any(not one.lacks for one in _entries(_FASTEST))
+        return _FASTEST if saved > _WORTH_IT and usable else None
+    some = next(_entries(word), None)
+    if some is None:
+        told = f"must be auto, none, or an ending of names such as {_FASTEST}, not '{word}'"
+        raise ConfigError(told, "accelerate")
+    try:
+        some.load()
+    except RegistryError as error:  # an extra that is missing, once and not for every unit
+        raise ConfigError(str(error), "accelerate") from error
     return word
 
 
-def _endings(word: str, *, lacking: bool = False) -> bool:
-    every = (name for kind in _KINDS for name in registry.names(kind, lacking=lacking))
-    return any(name.endswith(f"_{word}") for name in every)
+def _entries(word: str) -> Iterator[registry.Entry]:
+    """The units that have that ending, those that lack an extra among them."""
+    for kind in _KINDS:
+        for name in registry.names(kind, lacking=True):
+            if name.endswith(f"_{word}"):
+                yield registry.entry(kind, name)
 
 
 def compiled(kind: str, spec: Any, word: str | None) -> Any:

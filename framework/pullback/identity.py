@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback import registry
 from pullback.job import CONDUCT, Config, Job
 
 Part = type | FunctionType
@@ -34,9 +35,17 @@ def identity(job: Job) -> str:
         "config": _config(job.config),
         "data": job.data.digest,
         "units": sorted(digest(one) for one in _classes(job)),
-        "versions": {name: version(name) for name in ("pullback", "numpy")},
+        "versions": {name: version(name) for name in ("pullback", "numpy", *_compilers(job))},
     }
     return _sha(json.dumps(parts, sort_keys=True, default=str))[:16]
+
+
+def _compilers(job: Job) -> set[str]:
+    """What the units need beside NumPy: the distributions of their extras."""
+    spec = {"loss": job.chosen["loss"], "optimizer": job.chosen["optimizer"]}
+    named = [(kind, one["name"]) for kind, one in spec.items()]
+    named += [("layer", stage.unit) for stage in job.net.stages]
+    return {needed for one in named for needed in registry.entry(*one).requires}
 
 
 def sources(job: Job) -> dict[str, str]:
@@ -91,7 +100,7 @@ def source(unit: type) -> str:
         text = _text(one)
         scope = vars(sys.modules[one.__module__])
         for name, value in _named(text, scope, home):
-            value = getattr(value, "py_func", value)  # what Numba compiles
+            value = inspect.unwrap(getattr(value, "py_func", value))  # compiled, or cached
             if inspect.isclass(value) or inspect.isfunction(value):
                 pending.append(value)
             else:

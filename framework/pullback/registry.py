@@ -50,21 +50,29 @@ class Entry:
     source: EntryPoint | type
 
     @property
-    def lacks(self) -> str:
-        """The extra that its entry point names and that is not installed; most name none."""
-        if isinstance(self.source, type) or not self.source.extras:
-            return ""
-        return next((one for one in self.source.extras if not _installed(self.source, one)), "")
+    def requires(self) -> list[str]:
+        """The distributions of the extras that its entry point names; most name none."""
+        if isinstance(self.source, type) or not self.source.extras or not self.source.dist:
+            return []
+        extras = "|".join(map(re.escape, self.source.extras))
+        lines = self.source.dist.requires or []
+        wanted = [one for one in lines if re.search(rf"extra == ['\"]({extras})['\"]", one)]
+        return [re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in wanted]
+
+    @property
+    def lacks(self) -> bool:
+        """Whether one of these is not installed."""
+        return not all(map(_is_there, self.requires))
 
     def load(self) -> type:
         """The class behind the name; RegistryError, with the cause, where its import fails."""
         if isinstance(self.source, type):
             return self.source
         if self.lacks:
-            owner = self.provider.split()[0]
+            owner, extras = self.provider.split()[0], ",".join(self.source.extras)
             raise RegistryError(
                 f"the {self.kind} '{self.name}' of {self.provider} needs more: "
-                f"pip install '{owner}[{self.lacks}]'"
+                f"pip install '{owner}[{extras}]'"
             )
         try:
             found = self.source.load()
@@ -75,13 +83,6 @@ class Entry:
             ) from error
         _require_unit(found, self.kind, f"'{self.name}' of {self.provider}")
         return found  # type: ignore[no-any-return]  # _require_unit has seen that it is a class
-
-
-def _installed(point: EntryPoint, extra: str) -> bool:
-    """Whether what a distribution requires for an extra is there."""
-    lines = (point.dist.requires if point.dist else None) or []
-    needed = [line for line in lines if re.search(rf"extra == ['\"]{re.escape(extra)}['\"]", line)]
-    return all(_is_there(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in needed)
 
 
 @functools.cache

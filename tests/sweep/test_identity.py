@@ -136,3 +136,10 @@ def test_a_chain_has_the_source_of_its_stages():
         assert one in text
     assert "class SoftmaxJacobian" not in text
     assert "class Softmax(" not in source(CrossEntropyFused)
+
+
+def test_a_compiled_unit_has_the_source_of_its_kernels():
+    text = source(registry.lookup("layer", "tanh_numba"))
+    for part in ("def tanh_block", "def tanh_back_block", "def reduced"):
+        assert part in text
+    assert "def relu_block" not in text
