@@ -52,12 +52,7 @@ class Entry:
     @property
     def requires(self) -> list[str]:
         """The distributions of the extras that its entry point names; most name none."""
-        if isinstance(self.source, type) or not self.source.extras or not self.source.dist:
-            return []
-        extras = "|".join(map(re.escape, self.source.extras))
-        lines = self.source.dist.requires or []
-        wanted = [one for one in lines if re.search(rf"extra == ['\"]({extras})['\"]", one)]
-        return [re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in wanted]
+        return [] if isinstance(self.source, type) else _required(self.source)
 
     @property
     def lacks(self) -> bool:
@@ -83,6 +78,17 @@ class Entry:
             ) from error
         _require_unit(found, self.kind, f"'{self.name}' of {self.provider}")
         return found  # type: ignore[no-any-return]  # _require_unit has seen that it is a class
+
+
+@functools.cache
+def _required(point: EntryPoint) -> list[str]:
+    """What its distribution requires for its extras, by name: metadata, which are read once."""
+    if not point.extras or not point.dist:
+        return []
+    extras = "|".join(map(re.escape, point.extras))
+    lines = point.dist.requires or []
+    wanted = [one for one in lines if re.search(rf"extra == ['\"]({extras})['\"]", one)]
+    return [re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in wanted]
 
 
 @functools.cache
