@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from pullback import registry
 from pullback.identity import identity, sources
 from pullback.job import CONDUCT, Config, Job
 from pullback.tracking.environment import environment
@@ -23,8 +22,8 @@ def facts_of(job: Job, overrides: list[str]) -> dict[str, Any]:
         "time": milliseconds(),
         "overrides": overrides,
         "options": _options(job.config),
-        "units": _units(job.chosen),
-        "providers": _providers(job.chosen),
+        "units": {place: one.name for place, one in job.units.items()},
+        "providers": {place: one.provider for place, one in job.units.items()},
         "sources": sources(job),
         "environment": environment(),
         "data": _data(job),
@@ -66,22 +65,6 @@ def _data(job: Job) -> dict[str, Any]:
         "test": len(data.test),
         "inputs": list(data.inputs),
         "outputs": data.outputs,
-    }
-
-
-def _units(config: Config) -> dict[str, str]:
-    """The name of each unit of the config, by its place."""
-    found = {key: config[key]["name"] for key in ("loss", "optimizer", "schedule", "dataset")}
-    for stage, spec in config["net"].items():
-        found[f"net.{stage}"] = spec if isinstance(spec, str) else spec["name"]
-    return found
-
-
-def _providers(config: Config) -> dict[str, str]:
-    """Who provides each unit of the config, with its version."""
-    return {
-        place: registry.entry("layer" if place.startswith("net.") else place, name).provider
-        for place, name in _units(config).items()
     }
 
 

@@ -1,7 +1,8 @@
 """What determines a run's result, as one hash: two runs with the same identity end the same.
 
 It is made of the resolved config (without what shows or conducts a run), the digest of the data,
-the source of every unit that takes part, and the versions of NumPy and Pullback. The source of a
+the source of every unit that takes part, and the versions of NumPy and Pullback, and of what a
+compiled unit needs. The source of a
 unit is that of its class and of everything of its own package that it names, and no more: in a file
 of two layers, a change to one leaves the runs of the other what they were.
 """
@@ -23,7 +24,6 @@ from typing import Any
 
 import numpy as np
 
-from pullback import registry
 from pullback.job import CONDUCT, Config, Job
 
 Part = type | FunctionType
@@ -31,21 +31,14 @@ Part = type | FunctionType
 
 def identity(job: Job) -> str:
     """Sixteen hexadecimal digits, of SHA-256."""
+    versions = {"pullback", "numpy", *(of for one in job.units.values() for of in one.requires)}
     parts = {
         "config": _config(job.config),
         "data": job.data.digest,
         "units": sorted(digest(one) for one in _classes(job)),
-        "versions": {name: version(name) for name in ("pullback", "numpy", *_compilers(job))},
+        "versions": {name: version(name) for name in versions},
     }
     return _sha(json.dumps(parts, sort_keys=True, default=str))[:16]
-
-
-def _compilers(job: Job) -> set[str]:
-    """What the units need beside NumPy: the distributions of their extras."""
-    spec = {"loss": job.chosen["loss"], "optimizer": job.chosen["optimizer"]}
-    named = [(kind, one["name"]) for kind, one in spec.items()]
-    named += [("layer", stage.unit) for stage in job.net.stages]
-    return {needed for one in named for needed in registry.entry(*one).requires}
 
 
 def sources(job: Job) -> dict[str, str]:

@@ -76,6 +76,16 @@ class Job:
         )
 
     @property
+    def units(self) -> dict[str, registry.Entry]:
+        """The entry of each unit that is used, by its place in the config: loss, …, net.z1, …"""
+        kinds = ("loss", "optimizer", "schedule", "dataset")
+        found = {kind: registry.entry(kind, self.chosen[kind]["name"]) for kind in kinds}
+        for stage, spec in self.chosen["net"].items():
+            name = spec if isinstance(spec, str) else spec["name"]
+            found[f"net.{stage}"] = registry.entry("layer", name)
+        return found
+
+    @property
     def steps(self) -> int:
         """How many steps it will take, if nothing stops it."""
         return self.recipe.total(len(self.data.train))
