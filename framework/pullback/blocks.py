@@ -39,6 +39,7 @@ from pullback.units import Array, Loss
 _BLOCK_BYTES = 1024 * 1024  # of activations and their gradients: a second-level cache
 _MOST_ROWS, _LANES = 128, 8  # in a block; it is made of whole vectors
 _ROWS_PER_CHUNK, _MOST_CHUNKS = 96, 8  # what a thread takes at once, so that no sum depends on them
+_IN_THREADS = "step_in_threads"  # of the two steps in a kernel's module
 _MOST_PARAMETERS = 50_000  # beyond, whole batches in BLAS are as fast or faster
 
 _TEMPLATE = '''\
@@ -94,36 +95,22 @@ def chunk(x, target, scale, theta, gradient, own, room, wide, y, n, shapes, rows
     return total
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
-def step(x, target, scale, theta, gradient, parts, own, room, wide, y, n, shapes, rows, edges):
+{steps}'''
+
+# One text for two functions: Numba keeps what it compiled by the function alone.
+_STEP = '''\
+@njit(error_model="numpy", cache=True, nogil=True, parallel={parallel})
+def {name}(x, target, scale, theta, gradient, parts, own, room, wide, y, n, shapes, rows, edges):
     """The sum of the losses; ``gradient`` becomes that of scale times it."""
-    total = 0.0
-    for c in range(len(edges) - 1):
-        a, b = edges[c], edges[c + 1]
-        total += chunk(
-            x[a:b], target[a:b], scale, theta, parts[c], own[0], room[0], wide[0], y[a:b],
-            n, shapes, rows,
-        )
-    gradient[:] = parts[0]
-    for c in range(1, len(edges) - 1):
-        gradient += parts[c]
-    return total
-
-
-@njit(error_model="numpy", cache=True, nogil=True, parallel=True)
-def step_in_threads(
-    x, target, scale, theta, gradient, parts, own, room, wide, y, n, shapes, rows, edges
-):
-    """The same, bit for bit, with a chunk in each thread."""
     totals = np.empty(len(edges) - 1)
     for c in prange(len(edges) - 1):
-        a, b = edges[c], edges[c + 1]
+        a, b, at = edges[c], edges[c + 1], c % len(room)
         totals[c] = chunk(
-            x[a:b], target[a:b], scale, theta, parts[c], own[c], room[c], wide[c], y[a:b],
+            x[a:b], target[a:b], scale, theta, parts[c], own[at], room[at], wide[at], y[a:b],
             n, shapes, rows,
         )
     gradient[:] = parts[0]
-    total = 0.0 + totals[0]
+    total = totals[0]
     for c in range(1, len(edges) - 1):
         gradient += parts[c]
         total += totals[c]
@@ -141,8 +128,7 @@ class CompiledStep:
 
     def __init__(self, net: Net, loss: Loss, threads: int = 1) -> None:
         self.net, self.loss, self.threads = net, loss, threads
-        self._kernels = _kernels(net, loss)
-        self._step = getattr(self._kernels, "step" if threads == 1 else "step_in_threads")
+        self._step = getattr(_kernels(net, loss), "step" if threads == 1 else _IN_THREADS)
         self._rooms: dict[int, _Room] = {}
         if threads > 1:
             import numba
@@ -154,7 +140,7 @@ class CompiledStep:
     ) -> tuple[float, Array]:
         rows = len(x)
         if rows not in self._rooms:
-            self._rooms[rows] = _Room.of(self.net, rows)
+            self._rooms[rows] = _Room.of(self.net, rows, self.threads)
         room = self._rooms[rows]
         scale = 1 / rows if reduction == "mean" else 1.0
         value = scale * self._step(
@@ -189,7 +175,7 @@ def compiles(net: Net, loss: Loss) -> bool:
 
 @dataclass(frozen=True)
 class _Room:
-    """What a step on so many rows works in: the blocks of each chunk, its gradient, and sizes."""
+    """What a step on so many rows works in: blocks, the gradient of each chunk, and sizes."""
 
     parts: Array
     own: Array
@@ -202,18 +188,19 @@ class _Room:
     edges: Array
 
     @classmethod
-    def of(cls, net: Net, rows: int) -> _Room:
+    def of(cls, net: Net, rows: int, threads: int) -> _Room:
         features = [net.inputs[0], *(stage.outputs[0] for stage in net.stages)]
         chunks = min(max(rows // _ROWS_PER_CHUNK, 1), _MOST_CHUNKS)
         edges = np.linspace(0, rows, chunks + 1).astype(np.int64)
         numbers = features[0] + 2 * sum(features[1:])
         in_block = _rows(int(np.diff(edges).max()), numbers * net.dtype.itemsize)
         shapes = [one.shape for stage in net.stages for one in stage.params.values()]
+        at_once = 1 if threads == 1 else chunks  # one room for all stays in cache
         return cls(
             parts=np.empty((chunks, net.theta.size), net.dtype),
-            own=np.empty((chunks, net.theta.size), net.dtype),
-            block=np.empty((chunks, numbers * in_block), net.dtype),
-            wide=np.empty((chunks, features[-1] + 8, in_block)),
+            own=np.empty((at_once, net.theta.size), net.dtype),
+            block=np.empty((at_once, numbers * in_block), net.dtype),
+            wide=np.empty((at_once, features[-1] + 8, in_block)),
             y=np.empty((rows, features[-1]), net.dtype),
             features=np.array(features),
             shapes=np.array(shapes or np.empty((0, 2)), dtype=np.int64),
@@ -303,6 +290,9 @@ def text_of(net: Net, loss: Loss) -> str:
         forward=_indented(forward, 8),
         backward=_indented(backward[::-1], 8),
         last=x,
+        steps="\n\n".join(
+            _STEP.format(name=name, parallel=name == _IN_THREADS) for name in ("step", _IN_THREADS)
+        ),
     )
 
 
