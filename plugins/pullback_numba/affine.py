@@ -1,4 +1,4 @@
-"""The affine layer, compiled, and with an activation in the same pass."""
+"""The affine layer, compiled."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 Both are one reduction: x = n ln 2 + r with |r| ≤ ½ ln 2, and e^r − 1 by its Taylor series, whose
 remainder is far below an ulp. n is the rounded x log₂ e, read off the lowest bits of a sum with
 1.5 · 2^digits; ln 2 is taken in two parts (Cody and Waite, *Software manual for the elementary
-functions*, 1980). exp is within 1 ulp and tanh within 3, in both types (measured:
-``tests/test_numba_functions.py``). NaN stays NaN; what overflows or underflows does so as in NumPy.
+functions*, 1980). exp is within 1 ulp and tanh within 3, in both types, as is measured in
+``tests/plugins/test_compiled.py``. NaN stays NaN; what overflows or underflows does so as in NumPy.
 """
 
 from __future__ import annotations

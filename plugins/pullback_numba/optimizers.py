@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pullback_basics import optimizers as plain
+from pullback_basics.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop, buffers
 from pullback_numba.compiling import DTYPES, exactly
 
 if TYPE_CHECKING:
@@ -110,16 +110,15 @@ class _Compiled:
         lr: float,
         out: tuple[Array, State] | None = None,
     ) -> tuple[Array, State]:
-        theta, state = plain.buffers(theta, state, out)
+        theta, state = buffers(theta, state, out)
         if not _compiles(theta, g, state):
-            plainly: plain.SGD = super()  # type: ignore[assignment]
-            return plainly.step(theta, g, state, lr, out=(theta, state))
+            return super().step(theta, g, state, lr, out=(theta, state))  # type: ignore[misc,no-any-return]
         self.update(theta.reshape(-1), g.reshape(-1), state, lr)
         return theta, state
 
 
 @dataclass(frozen=True)
-class SGDNumba(_Compiled, plain.SGD):
+class SGDNumba(_Compiled, SGD):
     """θ ← θ − lr g, and with momentum: ``sgd``, compiled. Its bits, options and state.
 
     Source and digits: ``sgd``. Raises ValueError as it does.
@@ -137,7 +136,7 @@ class SGDNumba(_Compiled, plain.SGD):
 
 
 @dataclass(frozen=True)
-class RMSpropNumba(_Compiled, plain.RMSprop):
+class RMSpropNumba(_Compiled, RMSprop):
     """θ ← θ − lr g / (√v + ε): ``rmsprop``, compiled. Its bits, options and state.
 
     Source and digits: ``rmsprop``. Raises ValueError as it does.
@@ -152,7 +151,7 @@ class RMSpropNumba(_Compiled, plain.RMSprop):
 
 
 @dataclass(frozen=True)
-class AdagradNumba(_Compiled, plain.Adagrad):
+class AdagradNumba(_Compiled, Adagrad):
     """s ← s + g²,  θ ← θ − lr g / (√s + ε): ``adagrad``, compiled. Its bits, options and state.
 
     Source and digits: ``adagrad``. Raises ValueError as it does.
@@ -168,7 +167,7 @@ class AdagradNumba(_Compiled, plain.Adagrad):
 
 
 @dataclass(frozen=True)
-class AdamNumba(_Compiled, plain.Adam):
+class AdamNumba(_Compiled, Adam):
     """θ ← θ − lr m̂ / (√v̂ + ε): ``adam``, compiled. Its bits, options and state.
 
     Source and digits: ``adam``. Raises ValueError as it does.
@@ -181,7 +180,7 @@ class AdamNumba(_Compiled, plain.Adam):
 
 
 @dataclass(frozen=True)
-class AdamWNumba(_Compiled, plain.AdamW):
+class AdamWNumba(_Compiled, AdamW):
     """θ ← (1 − lr λ) θ, and a step of Adam: ``adamw``, compiled. Its bits, options and state.
 
     Source and digits: ``adamw``. Raises ValueError as it does.
@@ -194,7 +193,7 @@ class AdamWNumba(_Compiled, plain.AdamW):
 
 
 def _adam(
-    unit: plain.Adam, theta: Array, g: Array, state: State, lr: float, decay: float, shrink: float
+    unit: Adam, theta: Array, g: Array, state: State, lr: float, decay: float, shrink: float
 ) -> None:
     state["t"] += 1
     t = int(state["t"])

@@ -390,14 +390,21 @@ def expected(case: Case, dy: Array) -> list[Computed]:
     Without one, float64 is the shadow of float32 and float16, and the condition of the point,
     Σ|dy J| and Σ|J x|, measures what roundings may do.
     """
-    for one in (case, case.plain()):
+    for one in _accounts(case):
         try:
-            if one is not None:
-                y, gradients = own_rounding(one, dy)
-                return [y, *gradients]
+            y, gradients = own_rounding(one, dy)
         except Unavailable:
             continue
+        return [y, *gradients]
     return _shadow(case, dy)
+
+
+def _accounts(case: Case) -> Iterator[Case]:
+    """Whose code tells the roundings: the unit's own, or that of the plain one it stands for."""
+    yield case
+    plain = case.plain()
+    if plain is not None:
+        yield plain
 
 
 def expected_of_both(case: Case, other: Case, dy: Array) -> list[Computed]:
