@@ -210,6 +210,17 @@ def test_aggregate_by_hand(tmp_path):
     ]
 
 
+def test_a_gap_in_one_metric_changes_no_bit_of_another(tmp_path):
+    """A run that was resumed at its last step has no time of a step."""
+    accuracies, found = [0.8875, 0.925, 0.9125, 0.9375], []
+    for place, seconds in (("whole", {"b": 1.0}), ("gap", {})):
+        for seed, value in enumerate(accuracies):
+            metrics = {"a": value} | (seconds if seed == 0 else {"b": 2.0})
+            make_run(tmp_path / place / str(seed), {"loss.name": "x", "seed": seed}, metrics)
+        found.append(aggregate(load([tmp_path / place]))["a"].iloc[0])
+    assert found[0].equals(found[1])
+
+
 def test_failed_and_killed_runs_are_counted_apart(tmp_path):
     for number, (loss, status, value) in enumerate(
         [

@@ -172,7 +172,12 @@ def aggregate(
         "option": options[~variant.duplicated()].set_index(variant.unique()),
         "runs": counts.groupby(variant).sum(),
     }
-    statistics = {"mean": grouped.mean(), "sd": grouped.std(), "max": grouped.max()}
+    # Each metric alone: of all at once, pandas adds up otherwise where another has a gap.
+    alone = {name: one.groupby(variant[complete]) for name, one in values[complete].items()}
+    statistics = {
+        key: pd.DataFrame({name: one.agg(how) for name, one in alone.items()}, everywhere.index)
+        for key, how in (("mean", "mean"), ("sd", "std"), ("max", "max"))
+    }
     for name in map(str, values) if metrics is None else metrics:
         columns = {key: found[name].where(everywhere[name]) for key, found in statistics.items()}
         parts[name] = pd.DataFrame(columns, index=parts["runs"].index)
