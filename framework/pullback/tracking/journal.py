@@ -64,8 +64,9 @@ class Journal:
         """One line: what was measured after so many steps."""
         if self._file is None:
             self._file = (self.directory / METRICS).open("a", buffering=1, encoding="utf-8")
-        self.step, self.time = step, milliseconds()
-        self._file.write(json.dumps({"step": step, "time": self.time, **metrics}) + "\n")
+        at = milliseconds()
+        self._file.write(json.dumps({"step": step, "time": at, **metrics}) + "\n")
+        self.step, self.time = step, at  # last: an interrupt finds what stands in the file
 
     def end(self, status: Status, facts: Mapping[str, Any]) -> None:
         """The last entry, the marker that says how the run ended."""
