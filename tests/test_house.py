@@ -24,7 +24,7 @@ FLOORS = [
     ["job", "tracking"],
     ["identity", "verify"],
     ["facts", "compare"],
-    ["run", "testing", "twins", "proving", "tracing", "derivations"],
+    ["run", "testing", "twins", "proving", "tracing", "derivations", "bench"],
     ["sweep"],
     ["app"],
     ["cli"],
@@ -48,7 +48,7 @@ HEAVY = {
 CORE = {"errors", "units", "registry", "checkpoint", "data", "options", "net", "divergence"}
 CORE |= {"facts", "refusals", "evaluation", "meter", "state", "training", "job", "run", "tracking"}
 CORE |= {"cli", "listing", "verify", "testing", "notation", "pages", "proving", "tracing"}
-CORE |= {"acceleration", "blocks"}
+CORE |= {"acceleration", "bench", "blocks"}
 CORE |= {"derivations", "identity", "locks", "sourcefile", "sweep", "twins"}
 
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "trace": "every value and every gradient of a network, stage by stage, with its equation",
     "check": "whether each backward is the pullback of its own forward",
     "prove": "the same by formulas, from the units' own code; and the formulas",
+    "bench": "variants of a family beside each other: time, memory, digits",
     "explain": "which stage of a derivation of your own is wrong, and what to look at",
     "new": "write the form of a derivation, to be filled in",
     "list": "the registered units: equations, options, providers",
@@ -32,6 +33,7 @@ examples:
   pullback train --help                            every group and setting
   pullback trace                                   its staged computation, with all gradients
   pullback check softmax                           is its backward right, and how do we know
+  pullback bench cross_entropy                     the variants of a family, raced fairly
   pullback prove cross_entropy_fused               why its backward is ŷ − y, as a proof
   pullback new derivation founding                 your own derivation, stage by stage
   pullback explain founding.py                     the first wrong stage, and what to look at
@@ -94,6 +96,7 @@ def _run(words: list[str]) -> int:
 
 
 _MODULES = {
+    "bench": "pullback.bench.command",
     "check": "pullback.verify.command",
     "compare": "pullback.compare.command",
     "explain": "pullback.derivations.command",
@@ -105,7 +108,7 @@ _MODULES = {
     "twins": "pullback.app.twins",
     "ui": "pullback.tracking.ui",
 }
-_WITH_UNITS = ("check", "compare", "list", "prove")
+_WITH_UNITS = ("bench", "check", "compare", "list", "prove")
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
