@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+PICTURES = (".png", ".svg", ".pdf")
 _LONGEST_LINE = 600
 
 
@@ -46,6 +47,14 @@ def writing(path: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         raise PullbackError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def must_be_a_picture(path: Path, where: str) -> None:
+    """Before what is to be drawn is measured: ConfigError where it could not be written."""
+    if path.suffix.lower() not in PICTURES:
+        raise ConfigError(f"it is drawn as {', '.join(PICTURES)}, not {path}", where)
+    if not path.parent.is_dir():
+        raise ConfigError(f"there is no folder {path.parent}", where)
 
 
 def readable(text: str) -> str:

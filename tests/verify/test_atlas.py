@@ -511,8 +511,8 @@ def test_the_picture_marks_what_is_no_number_and_what_does_not_run(broken, drawn
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("atlas.gif", r"--output: the atlas is drawn as .png, .svg, .pdf, not .*atlas.gif"),
-        ("atlas", r"--output: the atlas is drawn as .png, .svg, .pdf, not .*atlas"),
+        ("atlas.gif", r"--output: it is drawn as .png, .svg, .pdf, not .*atlas.gif"),
+        ("atlas", r"--output: it is drawn as .png, .svg, .pdf, not .*atlas"),
         ("nowhere/atlas.png", r"--output: there is no folder .*nowhere"),
     ],
 )

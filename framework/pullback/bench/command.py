@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pullback.bench.trials import Workload
-from pullback.errors import ConfigError, PullbackError, nearest, writing
+from pullback.errors import ConfigError, PullbackError, must_be_a_picture, nearest, writing
 from pullback.verify.chosen import Unit, chosen, family_of
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         if not getattr(args, option) > 0:
             raise ConfigError(f"must be positive, not {getattr(args, option)}", f"--{option}")
     if args.output:
-        _must_be_a_picture(args.output)
+        must_be_a_picture(args.output, "--output")
     with Console(stderr=True).status("") as status:
         frame = measure(
             kind,
@@ -124,15 +124,6 @@ def _workloads(sizes: str, dtypes: str) -> list[Workload]:
                 raise ConfigError(f"N and C are at least 1, and not {size}", "--sizes")
             found.append(Workload(rows, features, dtype))
     return found
-
-
-def _must_be_a_picture(path: Path) -> None:
-    from pullback.bench.picture import PICTURES
-
-    if path.suffix.lower() not in PICTURES:
-        raise ConfigError(f"it is drawn as {', '.join(PICTURES)}, not {path}", "--output")
-    if not path.parent.is_dir():
-        raise ConfigError(f"there is no folder {path.parent}", "--output")
 
 
 def _written(args: argparse.Namespace, frame: pd.DataFrame, family: str) -> list[str]:

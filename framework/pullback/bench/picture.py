@@ -10,7 +10,6 @@ from pullback.bench.measure import AGAIN, COPY
 if TYPE_CHECKING:
     import pandas as pd
 
-PICTURES = (".png", ".svg", ".pdf")
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#888888")
 _MARKERS = "os^Dv<>X"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pullback.errors import ConfigError, writing
+from pullback.errors import must_be_a_picture, writing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,8 +109,6 @@ def _markdown(frame: pd.DataFrame) -> str:
 
 # The picture
 
-PICTURES = (".png", ".svg", ".pdf")
-
 
 def picture(frame: pd.DataFrame, path: Path | str) -> None:
     """A heat map for value and gradient of each variant, the worst of the classes."""
@@ -188,7 +186,7 @@ def run(
     from rich.console import Console
 
     if picture_path:
-        _must_be_a_picture(Path(picture_path))
+        must_be_a_picture(Path(picture_path), "--output")
     console = console or Console(highlight=False)
     with Console(stderr=True).status(f"measuring {family} against 1000 digits"):
         frame = measure(family)
@@ -203,14 +201,6 @@ def run(
     for line in told:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return frame
-
-
-def _must_be_a_picture(path: Path) -> None:
-    """Before anything is measured."""
-    if path.suffix.lower() not in PICTURES:
-        raise ConfigError(f"the atlas is drawn as {', '.join(PICTURES)}, not {path}", "--output")
-    if not path.parent.is_dir():
-        raise ConfigError(f"there is no folder {path.parent}", "--output")
 
 
 def _track(family: str, frame: pd.DataFrame, uri: str | None, experiment: str | None) -> str:
