@@ -14,7 +14,7 @@ FRAMEWORK = ROOT / "framework" / "pullback"
 
 # A module may import from the lines above its own; a folder stands for all that is in it.
 FLOORS = [
-    ["errors", "locks", "sourcefile", "units"],
+    ["errors", "heap", "locks", "sourcefile", "units"],
     ["registry", "checkpoint", "data", "refusals"],
     ["options"],
     ["net", "listing", "notation", "pages"],
@@ -49,7 +49,7 @@ CORE = {"errors", "units", "registry", "checkpoint", "data", "options", "net", "
 CORE |= {"facts", "refusals", "evaluation", "meter", "state", "training", "job", "run", "tracking"}
 CORE |= {"cli", "listing", "verify", "testing", "notation", "pages", "proving", "tracing"}
 CORE |= {"acceleration", "bench", "blocks"}
-CORE |= {"derivations", "identity", "locks", "sourcefile", "sweep", "twins"}
+CORE |= {"derivations", "heap", "identity", "locks", "sourcefile", "sweep", "twins"}
 
 
 def modules() -> dict[str, Path]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pullback import checkpoint
+from pullback import checkpoint, heap
 from pullback.blocks import compiled_step
 from pullback.data import Batches, Data, Part
 from pullback.divergence import first_not_finite
@@ -115,10 +115,12 @@ def train(
     measured. Where all units have block kernels a step is a compiled one (:mod:`pullback.blocks`),
     over so many ``threads``. With a ``directory``, checkpoints are written there, and ``resume``
     goes on from the last of them, bit for bit as if it had not been interrupted.
-    ``observe(step, metrics)`` is called with the measurements at θ after ``step`` updates.
+    ``observe(step, metrics)`` is called with the measurements at θ after ``step`` updates. The
+    process keeps the memory that a step frees for the next one (:mod:`pullback.heap`).
 
     Raises ConfigError for a unit that does not fit, RunError where a unit fails while it runs.
     """
+    heap.keep()
     run = _Run(
         net=net,
         data=data,

@@ -63,9 +63,8 @@ class TanhExact(Tanh):
         return np.tanh(x, out=out), x
 
     def backward(self, residual: Array, dy: Array, out: Array | None = None) -> Array:
-        u = np.exp(np.where(residual > 0, -2 * residual, 2 * residual))
-        slope: Array = 4 * u / ((1 + u) * (1 + u))
-        return np.multiply(slope, dy, out=out)
+        u = _decaying(residual, 2, out)
+        return _slope(u, 4, dy, out)
 
 
 @dataclass(frozen=True)
@@ -81,13 +80,12 @@ class Sigmoid:
     """
 
     def forward(self, x: Array, out: Array | None = None) -> tuple[Array, Array]:
-        u = np.exp(np.where(x > 0, -x, x))
-        return np.divide(np.where(x > 0, 1, u), 1 + u, out=out), u
+        u = _decaying(x)
+        y = np.exp(np.minimum(x, 0, out=out), out=out)  # 1, or u
+        return np.divide(y, 1 + u, out=out), u
 
     def backward(self, residual: Array, dy: Array, out: Array | None = None) -> Array:
-        u = residual
-        slope: Array = u / ((1 + u) * (1 + u))
-        return np.multiply(slope, dy, out=out)
+        return _slope(residual, 1, dy, out)
 
 
 @dataclass(frozen=True)
@@ -98,12 +96,28 @@ class Relu:
 
     Source: Nair, Hinton, Rectified linear units improve restricted Boltzmann machines, 2010.
     At the kink, x = 0, any number from 0 to 1 is a subgradient; this is 0, as in PyTorch and JAX.
-    No digit is lost.
+    No digit is lost; dy = ±∞ gives NaN where x ≤ 0, for 0 · ∞ has no value.
     """
 
     def forward(self, x: Array, out: Array | None = None) -> tuple[Array, Array]:
         y = np.maximum(x, 0, out=out)
         return y, y
 
-    def backward(self, residual: Array, dy: Array) -> Array:
-        return np.where(residual > 0, dy, 0)
+    def backward(self, residual: Array, dy: Array, out: Array | None = None) -> Array:
+        return np.multiply(dy, residual > 0, out=out)
+
+
+def _decaying(x: Array, rate: int = 1, out: Array | None = None) -> Array:
+    """e^(−rate |x|); the smaller of x and −x, for |x| is not analytic."""
+    u = np.minimum(x, np.negative(x, out=out), out=out)
+    u = np.multiply(u, rate, out=out) if rate != 1 else u
+    return np.asarray(np.exp(u, out=out))
+
+
+def _slope(u: Array, factor: int, dy: Array, out: Array | None) -> Array:
+    """factor u / (1 + u)² dy; ``out`` may be u."""
+    below = 1 + u
+    below = np.multiply(below, below, out=below)
+    slope: Array = np.multiply(u, factor, out=out) if factor != 1 else u
+    slope = np.divide(slope, below, out=out)
+    return np.multiply(slope, dy, out=out)

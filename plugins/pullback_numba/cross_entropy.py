@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 
 from pullback_basics.cross_entropy import (
@@ -21,7 +20,7 @@ from pullback_basics.cross_entropy import (
 )
 from pullback_basics.targets import ClassTargets, is_labels
 from pullback_numba.compiling import DTYPES, contiguous, exactly, into, kernel, summing
-from pullback_numba.functions import exp
+from pullback_numba.functions import exp, largest
 
 if TYPE_CHECKING:
     from pullback.units import Array
@@ -29,22 +28,12 @@ if TYPE_CHECKING:
 TILE = 2048  # numbers of a row at once: they stay in the first cache
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "nsz", "nnan"}, nogil=True)
-def largest(row: Array) -> Any:
-    """The maximum; a NaN may be passed over, and then is met again by who sums."""
-    top = row[0]
-    for c in range(1, row.size):
-        top = max(top, row[c])
-    return top
-
-
 @summing
 def fused_rows(z: Array, labels: Array, ignored: int, losses: Array, sums: Array) -> None:
     """ℓ and Σ e^(z − m) of each row, whose maximum m so far grows on the way through its tiles."""
     for n in range(z.shape[0]):
         row = z[n]
-        m = largest(row[:TILE])
-        total = row.dtype.type(0)
+        m, total = row.dtype.type(-np.inf), row.dtype.type(0)
         for start in range(0, row.size, TILE):
             tile = row[start : start + TILE]
             top = largest(tile)
@@ -72,11 +61,13 @@ def fused_back_rows(
         counts = label != ignored
         scale = dl[n] / sums[n] if counts else z.dtype.type(0)
         at_label = (exp(z[n, label] - m) / sums[n] - one) * dl[n] if counts else z.dtype.type(0)
-        row = dz[n]
-        if not in_place:
-            row[:] = z[n]
-        for c in range(row.size):  # one array alone, for what may overlap does not vectorise
-            row[c] = exp(row[c] - m) * scale
+        row, logits = dz[n], z[n]
+        if in_place:
+            for c in range(row.size):  # one array alone, for what overlaps does not vectorise
+                row[c] = exp(row[c] - m) * scale
+        else:
+            for c in range(row.size):
+                row[c] = exp(logits[c] - m) * scale
         if counts:
             row[label] = at_label
 

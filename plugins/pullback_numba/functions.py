@@ -1,10 +1,12 @@
-"""exp and tanh as arithmetic, so that loops over them vectorise, for float32 and float64.
+"""exp, tanh and a maximum as arithmetic, so that loops vectorise, for float32 and float64.
 
-Both are one reduction: x = n ln 2 + r with |r| ≤ ½ ln 2, and e^r − 1 by its Taylor series, whose
-remainder is far below an ulp. n is the rounded x log₂ e, read off the lowest bits of a sum with
-1.5 · 2^digits; ln 2 is taken in two parts (Cody and Waite, *Software manual for the elementary
-functions*, 1980). exp is within 1 ulp and tanh within 3, in both types, as is measured in
-``tests/plugins/test_compiled.py``. NaN stays NaN; what overflows or underflows does so as in NumPy.
+exp and tanh are one reduction: x = n ln 2 + r with |r| ≤ ½ ln 2, and e^r − 1 by its Taylor
+series, whose remainder is far below an ulp. n is the rounded x log₂ e, read off the lowest bits of
+a sum with 1.5 · 2^digits; ln 2 is taken in two parts (Cody and Waite, *Software manual for the
+elementary functions*, 1980). exp is within 1 ulp and tanh within 3, in both types, as is measured
+in ``tests/plugins/test_compiled.py``. NaN stays NaN; what overflows or underflows does so as in
+NumPy. A maximum of floats is compared as integers in the same order, for a loop over the floats
+themselves does not vectorise.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from numba.extending import overload
 
 def _functions(
     real: type, whole: type, digits: int, terms: int, ln2: tuple[float, float]
-) -> tuple[Any, Any]:
-    """exp and tanh of one type: ``digits`` of its fraction, ``terms`` of the series."""
+) -> tuple[Any, Any, Any]:
+    """The functions of one type: ``digits`` of its fraction, ``terms`` of the series."""
     log2e, high, low = real(1 / math.log(2)), real(ln2[0]), real(ln2[1])
     magic = real(1.5 * 2.0**digits)
     origin = whole(magic.view(whole))
@@ -65,7 +67,22 @@ def _functions(
         e = scale * p + (scale - one)  # e^2|x| − 1
         return np.copysign(e / (e + two), x)
 
-    return exp, tanh
+    smallest, positive, sign = (
+        np.iinfo(whole).min,
+        np.iinfo(whole).max,
+        whole(8 * real(0).itemsize - 1),
+    )
+
+    @njit
+    def largest(x):  # type: ignore[no-untyped-def]
+        top = whole(smallest)
+        bits = x.view(whole)
+        for i in range(bits.size):
+            ordered = bits[i] ^ ((bits[i] >> sign) & whole(positive))
+            top = max(top, ordered)
+        return whole(top ^ ((top >> sign) & whole(positive))).view(real)
+
+    return exp, tanh, largest
 
 
 # The integer of the same size, the digits of the fraction, the terms of the series, ln 2 in parts.
@@ -76,7 +93,7 @@ _KINDS = {
 
 
 @functools.cache
-def _of(real: Any) -> tuple[Any, Any]:
+def _of(real: Any) -> tuple[Any, Any, Any]:
     return _functions(real, *_KINDS[real])
 
 
@@ -90,15 +107,21 @@ def tanh(x: Any) -> Any:
     return _of(x.dtype.type)[1](x)
 
 
+def largest(x: Any) -> Any:
+    """The maximum of a vector of one number at least; of one with a NaN, any or the NaN."""
+    return _of(x.dtype.type)[2](x)
+
+
 def _by_type(place: int) -> Callable[[Any], Any]:
     def choose(x):  # type: ignore[no-untyped-def]  # Numba compares the signatures
-        if x not in (types.float32, types.float64):
+        number = getattr(x, "dtype", x)
+        if number not in (types.float32, types.float64):
             return None
-        chosen = _of(np.float32 if x == types.float32 else np.float64)[place]
+        chosen = _of(np.float32 if number == types.float32 else np.float64)[place]
         return lambda x: chosen(x)
 
     return choose
 
 
-for _place, _function in enumerate((exp, tanh)):
+for _place, _function in enumerate((exp, tanh, largest)):
     overload(_function)(_by_type(_place))

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pullback import heap
 from pullback.units import Array
 
 TURN = 0.02  # seconds, of calls; a call that takes longer is a turn
@@ -117,6 +118,7 @@ class Entrant:
 def _serve(connection: Any, make: Callable[[Any], Trial]) -> None:
     """The contender's side: orders in, (told, found) out, until the other end closes."""
     gc.disable()
+    heap.keep()  # as training does
     trial: Trial | None = None
     with contextlib.suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
         while True:
