@@ -18,6 +18,7 @@ from pullback import registry
 from pullback.errors import RegistryError
 from pullback.registry import load_plugin, register
 from pullback.units import KINDS
+from pullback.verify.cases import instance
 
 EVERY = [(kind, name) for kind in KINDS for name in registry.names(kind)]
 HERE = Path(__file__).name
@@ -568,7 +569,7 @@ def test_every_shipped_unit_is_announced():
         for cls in vars(module).values()
         if registry.kind_of(cls) and cls.__module__ == module.__name__
     }
-    units = [cls() for cls in announced if hasattr(cls, "stages")]
+    units = [instance(cls) for cls in announced if hasattr(cls, "stages")]
     stages = {type(one) for unit in units for one in unit.stages.values()}
     assert announced <= written
     assert written - announced <= stages  # what a loss is made of need not have a name of its own

@@ -7,8 +7,8 @@ over rows in every layer alike:
 
 layer
     ``forward(x, params, y)`` and ``backward(x, y, dy, params, dx, dparams)``, which fill y, dx and
-    dparams. ``params`` and ``dparams`` are tuples of matrices; dx has no features where nobody
-    needs it.
+    dparams, and may write over dy. ``params`` and ``dparams`` are tuples of matrices; dx has no
+    features where nobody needs it.
 loss
     ``loss(y, target, scale, dy, room) -> Σ ℓ`` over the rows that have a target, with
     dy = scale · ∂ℓ/∂y for these and 0 for the others. ``room`` is (features + 8, rows) float64, to

@@ -81,8 +81,8 @@ class Sigmoid:
 
     def forward(self, x: Array, out: Array | None = None) -> tuple[Array, Array]:
         u = _decaying(x)
-        y = np.exp(np.minimum(x, 0, out=out), out=out)  # 1, or u
-        return np.divide(y, 1 + u, out=out), u
+        above = np.maximum(u, x > 0, out=out)  # 1 where x > 0, else u, which is never more
+        return np.divide(above, 1 + u, out=out), u
 
     def backward(self, residual: Array, dy: Array, out: Array | None = None) -> Array:
         return _slope(residual, 1, dy, out)

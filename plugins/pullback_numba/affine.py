@@ -17,35 +17,55 @@ FEW = 4  # features up to which loops over them beat BLAS
 
 
 @kernel
+def rows_of_few(W: Any, x: Array, y: Array) -> None:
+    """y = W x, of which x has few rows, the first two of them at once."""
+    for j in range(y.shape[0]):
+        if x.shape[0] == 1:
+            for r in range(y.shape[1]):
+                y[j, r] = W[j, 0] * x[0, r]
+        else:
+            for r in range(y.shape[1]):
+                y[j, r] = W[j, 0] * x[0, r] + W[j, 1] * x[1, r]
+        for k in range(2, x.shape[0]):
+            for r in range(y.shape[1]):
+                y[j, r] += W[j, k] * x[k, r]
+
+
+@kernel
 def affine_block(x: Array, params: Any, y: Array) -> None:
     """x: (F, rows), W: (F, K), y: (K, rows)."""
     W, b = params
     if W.shape[0] > FEW:
         np.dot(W.T, x, y)
-        for j in range(y.shape[0]):
-            for r in range(y.shape[1]):
-                y[j, r] += b[0, j]
     else:
-        for j in range(y.shape[0]):
-            for r in range(y.shape[1]):
-                y[j, r] = b[0, j] + W[0, j] * x[0, r]
-            for k in range(1, x.shape[0]):
-                for r in range(y.shape[1]):
-                    y[j, r] += W[k, j] * x[k, r]
+        rows_of_few(W.T, x, y)
+    for j in range(y.shape[0]):
+        for r in range(y.shape[1]):
+            y[j, r] += b[0, j]
 
 
 @summing
 def affine_back_block(x: Array, y: Array, dy: Array, params: Any, dx: Array, dparams: Any) -> None:
     W, _ = params
     dW, db = dparams
-    np.dot(x, dy.T, dW)
     for j in range(dy.shape[0]):
         total = x.dtype.type(0)
         for r in range(dy.shape[1]):
             total += dy[j, r]
         db[0, j] = total
+    if dy.shape[0] > FEW:
+        np.dot(x, dy.T, dW)
+        if dx.shape[0]:
+            np.dot(W, dy, dx)
+        return
+    for k in range(x.shape[0]):
+        for j in range(dy.shape[0]):
+            total = x.dtype.type(0)
+            for r in range(dy.shape[1]):
+                total += x[k, r] * dy[j, r]
+            dW[k, j] = total
     if dx.shape[0]:
-        np.dot(W, dy, dx)
+        rows_of_few(W, dy, dx)
 
 
 @kernel

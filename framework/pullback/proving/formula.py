@@ -95,7 +95,9 @@ def _layer(subject: Subject, classes: Sequence[int]) -> Derivation:
 
 
 def _with_parameters(subject: Subject) -> Derivation:
-    """ValueError where a gradient is no short polynomial."""
+    """ValueError where a gradient is no short polynomial, NoFormula where branches differ."""
+    if len(branches(subject, 2)[0].cases) > 1:
+        raise NoFormula
     case = cases_of(subject, 2, 2)[0]
     run, own = on_symbols(case), notation_of(subject.unit, len(case.inputs))
     symbols = {f"x{place}": name for place, name in enumerate(own.inputs)}

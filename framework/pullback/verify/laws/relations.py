@@ -117,16 +117,19 @@ def chain(subject: Subject) -> None:
 
 
 class Chain:
-    """Units one after the other as one unit; the one that is a loss takes the target."""
+    """Units one after the other as one unit.
+
+    What is given beside x is the target of the loss at its end, or the parameters of its first.
+    """
 
     def __init__(self, units: list[Any]) -> None:
         self.units = units
 
-    def forward(self, x: Any, *target: Any) -> tuple[Any, list[Any]]:
+    def forward(self, x: Any, *beside: Any) -> tuple[Any, list[Any]]:
         residuals = []
         for unit in self.units:
-            given = target if kind_of(type(unit)) == "loss" else ()
-            x, residual = unit.forward(x, *given)
+            takes = kind_of(type(unit)) == "loss" or hasattr(unit, "init")
+            x, residual = unit.forward(x, *(beside if takes else ()))
             residuals.append(residual)
         return x, residuals
 

@@ -1,0 +1,70 @@
+"""An affine layer and the activation behind it, as one unit: z is written over by y."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from pullback_basics.activations import Relu, Tanh
+from pullback_basics.affine import Affine
+
+if TYPE_CHECKING:
+    from pullback.units import Array
+
+
+class _AffineThen(Affine):
+    """What the two units below share; each says which activation it is."""
+
+    activation: Any
+
+    @property
+    def stages(self) -> dict[str, Any]:
+        """The units of the chain by the symbol of their output; the first has the parameters."""
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"z": Affine(**options), "y": self.activation}
+
+    def forward(self, x: Array, W: Array, b: Array, out: Array | None = None) -> tuple[Array, Any]:
+        z, kept = super().forward(x, W, b, out=out)
+        y, slope = self.activation.forward(z, out=z)
+        return y, (kept, slope)
+
+    def backward(
+        self, residual: Any, dy: Array, out: Any = (None, None, None), needs_dx: bool = True
+    ) -> tuple[Array | None, Array, Array]:
+        kept, slope = residual
+        dz = self.activation.backward(slope, dy)
+        return super().backward(kept, dz, out=out, needs_dx=needs_dx)
+
+
+@dataclass(frozen=True)
+class AffineTanh(_AffineThen):
+    """z = x W + b, y = tanh z;  dz = (1 − y²) dy, dx = dz Wᵀ,  dW = xᵀ dz,  db = Σ dz.
+
+    x: (..., N, F), W: (..., F, width), b: (..., 1, width), y: (..., N, width). Keeps x, W and y.
+
+    Source: the founding question, (1) and (2); a chain of ``affine`` and ``tanh``.
+    Loses digits: where these do.
+    Raises: ValueError as ``affine`` does.
+
+    Options: those of ``affine``.
+    """
+
+    family = "affine_tanh"
+    activation = Tanh()
+
+
+@dataclass(frozen=True)
+class AffineRelu(_AffineThen):
+    """z = x W + b, y = max(z, 0);  dz = dy where y > 0, dx = dz Wᵀ,  dW = xᵀ dz,  db = Σ dz.
+
+    x: (..., N, F), W: (..., F, width), b: (..., 1, width), y: (..., N, width). Keeps x, W and y.
+
+    Source: a chain of ``affine`` and ``relu``.
+    Loses digits: where ``affine`` does.
+    Raises: ValueError as ``affine`` does.
+
+    Options: those of ``affine``.
+    """
+
+    family = "affine_relu"
+    activation = Relu()

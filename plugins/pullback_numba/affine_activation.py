@@ -1,0 +1,125 @@
+"""An affine layer and the activation behind it, compiled: z is written over by y, and dy by dz."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pullback_basics.affine_activation import AffineRelu, AffineTanh
+from pullback_numba.affine import AffineNumba, affine_back_block, affine_block
+from pullback_numba.compiling import contiguous, flat, kernel
+from pullback_numba.functions import tanh
+
+if TYPE_CHECKING:
+    from pullback.units import Array
+
+
+@kernel
+def tanh_over(y: Array) -> None:
+    y = flat(y)
+    for i in range(y.size):  # one array alone, for what overlaps does not vectorise
+        y[i] = tanh(y[i])
+
+
+@kernel
+def tanh_slope_over(y: Array, dy: Array) -> None:
+    one = y.dtype.type(1)
+    y, dy = flat(y), flat(dy)
+    for i in range(y.size):
+        dy[i] = (one - y[i] * y[i]) * dy[i]
+
+
+@kernel
+def relu_over(y: Array) -> None:
+    zero = y.dtype.type(0)
+    y = flat(y)
+    for i in range(y.size):
+        y[i] = zero if y[i] < zero else y[i]
+
+
+@kernel
+def relu_slope_over(y: Array, dy: Array) -> None:
+    zero = y.dtype.type(0)
+    y, dy = flat(y), flat(dy)
+    for i in range(y.size):
+        dy[i] = dy[i] if y[i] > zero else zero
+
+
+@kernel
+def affine_tanh_block(x: Array, params: Any, y: Array) -> None:
+    affine_block(x, params, y)
+    tanh_over(y)
+
+
+@kernel
+def affine_tanh_back_block(
+    x: Array, y: Array, dy: Array, params: Any, dx: Array, dparams: Any
+) -> None:
+    tanh_slope_over(y, dy)
+    affine_back_block(x, y, dy, params, dx, dparams)
+
+
+@kernel
+def affine_relu_block(x: Array, params: Any, y: Array) -> None:
+    affine_block(x, params, y)
+    relu_over(y)
+
+
+@kernel
+def affine_relu_back_block(
+    x: Array, y: Array, dy: Array, params: Any, dx: Array, dparams: Any
+) -> None:
+    relu_slope_over(y, dy)
+    affine_back_block(x, y, dy, params, dx, dparams)
+
+
+class _AffineThen:
+    """What the two units below share: the products are those of ``affine_numba``."""
+
+    width: int
+    over: Any
+    slope_over: Any
+
+    def forward(self, x: Array, W: Array, b: Array, out: Array | None = None) -> tuple[Array, Any]:
+        y, kept = AffineNumba.forward(self, x, W, b, out)  # type: ignore[arg-type]
+        self.over(y)
+        return y, (kept, y)
+
+    def backward(
+        self, residual: Any, dy: Array, out: Any = (None, None, None), needs_dx: bool = True
+    ) -> tuple[Array | None, Array, Array]:
+        kept, y = residual
+        y, dz = contiguous(y, dy)
+        dz = dz.copy() if dz is dy else dz
+        self.slope_over(y, dz)
+        return AffineNumba.backward(self, kept, dz, out, needs_dx)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class AffineTanhNumba(_AffineThen, AffineTanh):
+    """z = x W + b, y = tanh z;  dz = (1 − y²) dy, dx = dz Wᵀ, … ``affine_tanh``, compiled.
+
+    x: (..., N, F), W: (..., F, width), b: (..., 1, width), y: (..., N, width), float32 or float64.
+    Keeps x, W and y.
+
+    Source: ``affine_tanh``. Raises: ValueError as it does, TypeError for another dtype.
+    Loses digits: y is within 3 ulp of tanh z; else as ``affine_tanh``.
+    """
+
+    blocks = (affine_tanh_block, affine_tanh_back_block)
+    over, slope_over = staticmethod(tanh_over), staticmethod(tanh_slope_over)
+
+
+@dataclass(frozen=True)
+class AffineReluNumba(_AffineThen, AffineRelu):
+    """z = x W + b, y = max(z, 0);  dz = dy where y > 0, dx = dz Wᵀ, … ``affine_relu``, compiled.
+
+    x: (..., N, F), W: (..., F, width), b: (..., 1, width), y: (..., N, width), float32 or float64.
+    Keeps x, W and y.
+
+    Source: ``affine_relu``. Raises: ValueError as it does, TypeError for another dtype.
+    Loses digits: where ``affine_relu`` does.
+    """
+
+    blocks = (affine_relu_block, affine_relu_back_block)
+    over, slope_over = staticmethod(relu_over), staticmethod(relu_slope_over)
