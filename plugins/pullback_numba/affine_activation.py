@@ -73,7 +73,7 @@ def affine_relu_back_block(
     affine_back_block(x, y, dy, params, dx, dparams)
 
 
-class _AffineThen:
+class _Then:
     """What the two units below share: the products are those of ``affine_numba``."""
 
     width: int
@@ -96,7 +96,7 @@ class _AffineThen:
 
 
 @dataclass(frozen=True)
-class AffineTanhNumba(_AffineThen, AffineTanh):
+class AffineTanhNumba(_Then, AffineTanh):
     """z = x W + b, y = tanh z;  dz = (1 − y²) dy, dx = dz Wᵀ, … ``affine_tanh``, compiled.
 
     x: (..., N, F), W: (..., F, width), b: (..., 1, width), y: (..., N, width), float32 or float64.
@@ -111,7 +111,7 @@ class AffineTanhNumba(_AffineThen, AffineTanh):
 
 
 @dataclass(frozen=True)
-class AffineReluNumba(_AffineThen, AffineRelu):
+class AffineReluNumba(_Then, AffineRelu):
     """z = x W + b, y = max(z, 0);  dz = dy where y > 0, dx = dz Wᵀ, … ``affine_relu``, compiled.
 
     x: (..., N, F), W: (..., F, width), b: (..., 1, width), y: (..., N, width), float32 or float64.
