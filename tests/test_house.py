@@ -19,7 +19,7 @@ FLOORS = [
     ["options"],
     ["net", "listing", "notation", "pages"],
     ["acceleration", "blocks", "divergence", "evaluation", "state"],
-    ["meter"],
+    ["meter", "stretches"],
     ["training"],
     ["job", "tracking"],
     ["identity", "verify"],
@@ -48,7 +48,7 @@ HEAVY = {
 CORE = {"errors", "units", "registry", "checkpoint", "data", "options", "net", "divergence"}
 CORE |= {"facts", "refusals", "evaluation", "meter", "state", "training", "job", "run", "tracking"}
 CORE |= {"cli", "listing", "verify", "testing", "notation", "pages", "proving", "tracing"}
-CORE |= {"acceleration", "bench", "blocks"}
+CORE |= {"acceleration", "bench", "blocks", "stretches"}
 CORE |= {"derivations", "heap", "identity", "locks", "sourcefile", "sweep", "twins"}
 
 

@@ -128,8 +128,8 @@ class CompiledStep:
 
     def __init__(self, net: Net, loss: Loss, threads: int = 1) -> None:
         self.net, self.loss, self.threads = net, loss, threads
-        self._step = getattr(_kernels(net, loss), "step" if threads == 1 else _IN_THREADS)
-        self._rooms: dict[int, _Room] = {}
+        self._step = getattr(kernels(net, loss), "step" if threads == 1 else _IN_THREADS)
+        self._rooms: dict[int, Room] = {}
         if threads > 1:
             import numba
 
@@ -140,7 +140,7 @@ class CompiledStep:
     ) -> tuple[float, Array]:
         rows = len(x)
         if rows not in self._rooms:
-            self._rooms[rows] = _Room.of(self.net, rows, self.threads)
+            self._rooms[rows] = Room.of(self.net, rows, self.threads)
         room = self._rooms[rows]
         scale = 1 / rows if reduction == "mean" else 1.0
         value = scale * self._step(
@@ -174,7 +174,7 @@ def compiles(net: Net, loss: Loss) -> bool:
 
 
 @dataclass(frozen=True)
-class _Room:
+class Room:
     """What a step on so many rows works in: blocks, the gradient of each chunk, and sizes."""
 
     parts: Array
@@ -188,7 +188,7 @@ class _Room:
     edges: Array
 
     @classmethod
-    def of(cls, net: Net, rows: int, threads: int) -> _Room:
+    def of(cls, net: Net, rows: int, threads: int) -> Room:
         features = [net.inputs[0], *(stage.outputs[0] for stage in net.stages)]
         chunks = min(max(rows // _ROWS_PER_CHUNK, 1), _MOST_CHUNKS)
         edges = np.linspace(0, rows, chunks + 1).astype(np.int64)
@@ -216,15 +216,16 @@ def _rows(rows: int, bytes_each: int) -> int:
     return math.ceil(even / _LANES) * _LANES
 
 
-def _kernels(net: Net, loss: Loss) -> Any:
+def kernels(net: Net, loss: Loss) -> Any:
     """The module of a chain of units, from the user's cache."""
     text = text_of(net, loss)
-    kernels = [one for unit in _units(net, loss) for one in unit.blocks]
-    return _module(text, frozenset(one.py_func.__module__ for one in kernels))
+    functions = [one for unit in _units(net, loss) for one in unit.blocks]
+    return module(text, frozenset(one.py_func.__module__ for one in functions))
 
 
 @functools.cache
-def _module(text: str, modules: frozenset[str]) -> Any:
+def module(text: str, modules: frozenset[str]) -> Any:
+    """The module that a text is, from the user's cache; a change of these modules makes another."""
     digest = hashlib.sha256(text.encode())
     for file in sorted(path for name in modules for path in _sources(name)):
         digest.update(file.read_bytes())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,12 +89,30 @@ class Batches:
         """The indices of a step's rows (None for all), their x and their targets."""
         if self.size == len(self.part):
             return None, self.part.x, self.part.t
+        rows = self._rows(step)
+        return rows, self.part.x[rows], self.part.t[rows]
+
+    def order(self, steps: range) -> Array:
+        """The indices of some steps' rows: (steps, size); (steps, 0) where a step has them all.
+
+        None of the steps is a short one.
+        """
+        if self.size == len(self.part):
+            return np.empty((len(steps), 0), np.int64)
+        return np.array([self._rows(step) for step in steps]).reshape(len(steps), self.size)
+
+    def short_from(self, step: int) -> int:
+        """The first step from here whose batch is smaller, being what an epoch has left."""
+        if len(self.part) % self.size == 0:
+            return sys.maxsize
+        return step + (self.per_epoch - 1 - step) % self.per_epoch
+
+    def _rows(self, step: int) -> Array:
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             rng = np.random.default_rng([self.seed, 3, epoch])
             self._epoch, self._order = epoch, rng.permutation(len(self.part))
-        rows = self._order[place * self.size : (place + 1) * self.size]
-        return rows, self.part.x[rows], self.part.t[rows]
+        return self._order[place * self.size : (place + 1) * self.size]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from pullback.errors import ConfigError, PullbackError, nearest
 from pullback.net import Net, loss_and_cotangent
 from pullback.options import build
 from pullback.refusals import forbidden
-from pullback.training import Observer, Recipe, Result, train
+from pullback.stretches import finish
+from pullback.training import Course, Observer, Recipe, Result, course
 from pullback.units import Loss, Optimizer, Schedule
 
 Config = Mapping[str, Any]
@@ -51,16 +52,21 @@ class Job:
     reference: Loss | None
     seed: int
 
-    def train(
+    def train(self, *, observe: Observer | None = None) -> Result:
+        """:func:`pullback.train` with everything that the config says."""
+        return finish(self.course(observe=observe))
+
+    def course(
         self,
         *,
         directory: Path | None = None,
         resume: bool = False,
         threads: int = 1,
         observe: Observer | None = None,
-    ) -> Result:
-        """:func:`pullback.train` with everything that the config says."""
-        return train(
+        by_stretches: bool = False,
+    ) -> Course:
+        """The same, by whoever goes through it: :func:`pullback.training.course`."""
+        return course(
             self.net,
             self.data,
             loss=self.loss,
@@ -73,6 +79,7 @@ class Job:
             directory=directory,
             resume=resume,
             observe=observe,
+            by_stretches=by_stretches,
         )
 
     @property

@@ -49,6 +49,10 @@ class Meter:
             self._seconds.append(self._half + time.perf_counter() - started)
         self._first = False
 
+    def stretch(self, seconds: float, steps: int) -> None:
+        """So many steps that were made at once."""
+        self._seconds += [seconds / steps] * steps if steps else []
+
     def costs(self) -> Metrics:
         """``step_seconds`` of the median step; ``step_peak_bytes`` of one step with its buffers."""
         costs: Metrics = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from pullback.evaluation import Metrics
 from pullback.facts import facts_of, name_of
 from pullback.job import Config, Job
 from pullback.state import LAST
+from pullback.stretches import Made, Stretch, finish
 from pullback.tracking.journal import Journal, Status, now, read_end, read_metrics, read_run
 from pullback.training import Observer, Result
 
@@ -49,29 +51,45 @@ def execute(
     ``overrides`` are what its name is made of. With ``resume`` it goes on from the run's last
     checkpoint, or begins where there is none.
     """
-    journal = Journal(directory)
     threads, of_blas = _threads(job)
+    begun = executing(
+        job, directory, overrides=overrides, threads=threads, observe=observe, resume=resume
+    )
     with of_blas:
-        if resume:
-            _refuse_other(job, directory)
-            resume = (step := _checkpoint_step(directory)) > 0
-            journal.reopen(step)
-        else:
-            journal.begin(facts_of(job, overrides), _yaml(job.config))
-        started = time.monotonic()
-        status, message, result = _train(job, journal, observe, resume, threads)
-        seconds = time.monotonic() - started
-        metrics = {} if result is None else result.metrics
-        problems = [] if result is None else _keep(job, result, directory)
-        facts = {
-            "ended": now(),
-            "time": journal.time,
-            "seconds": seconds,
-            "steps": journal.step,
-            "metrics": metrics,
-            "message": message,
-        }
-        journal.end(status, facts)
+        return finish(begun, threads)
+
+
+def executing(
+    job: Job,
+    directory: Path,
+    *,
+    overrides: list[str],
+    threads: int = 1,
+    observe: Observer | None = None,
+    resume: bool = False,
+) -> Generator[Stretch, Made, Outcome]:
+    """The same, by whoever makes its stretches, beside others or alone."""
+    journal = Journal(directory)
+    if resume:
+        _refuse_other(job, directory)
+        resume = (step := _checkpoint_step(directory)) > 0
+        journal.reopen(step)
+    else:
+        journal.begin(facts_of(job, overrides), _yaml(job.config))
+    started = time.monotonic()
+    status, message, result = yield from _trained(job, journal, observe, resume, threads)
+    seconds = time.monotonic() - started
+    metrics = {} if result is None else result.metrics
+    problems = [] if result is None else _keep(job, result, directory)
+    facts = {
+        "ended": now(),
+        "time": journal.time,
+        "seconds": seconds,
+        "steps": journal.step,
+        "metrics": metrics,
+        "message": message,
+    }
+    journal.end(status, facts)
     return Outcome(name_of(job, overrides), status, directory, metrics, message, problems)
 
 
@@ -88,17 +106,21 @@ def _refuse_other(job: Job, directory: Path) -> None:
         )
 
 
-def _train(
+def _trained(
     job: Job, journal: Journal, observe: Observer | None, resume: bool, threads: int
-) -> tuple[Status, str, Result | None]:
+) -> Generator[Stretch, Made, tuple[Status, str, Result | None]]:
     def everyone(step: int, metrics: Metrics) -> None:
         journal.observe(step, metrics)
         if observe is not None:
             observe(step, metrics)
 
     try:
-        result = job.train(
-            directory=journal.directory, resume=resume, threads=threads, observe=everyone
+        result = yield from job.course(
+            directory=journal.directory,
+            resume=resume,
+            threads=threads,
+            observe=everyone,
+            by_stretches=True,
         )
     except KeyboardInterrupt:
         return "interrupted", f"interrupted at step {journal.step}", None

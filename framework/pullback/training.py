@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,9 +20,11 @@ from pullback.meter import Meter
 from pullback.net import Net, Reduction, example_weights, takes
 from pullback.options import build
 from pullback.state import Progress
+from pullback.stretches import Made, Stretch, finish, kind_of
 from pullback.units import Array, Loss, Optimizer, Schedule, State
 
 Observer = Callable[[int, Metrics], None]  # called with a step and what was measured at it
+Course = Generator[Stretch, Made, "Result"]  # a training that gives out stretches of its steps
 
 
 @dataclass(frozen=True)
@@ -120,24 +122,64 @@ def train(
 
     Raises ConfigError for a unit that does not fit, RunError where a unit fails while it runs.
     """
+    return finish(
+        course(
+            net,
+            data,
+            loss=build("loss", loss, "loss"),
+            optimizer=build("optimizer", optimizer, "optimizer"),
+            schedule=build("schedule", schedule, "schedule"),
+            recipe=recipe,
+            seed=seed,
+            reference=None if reference is None else build("loss", reference, "reference"),
+            threads=threads,
+            directory=None if directory is None else Path(directory),
+            resume=resume,
+            observe=observe,
+        ),
+        threads,
+    )
+
+
+def course(
+    net: Net,
+    data: Data,
+    *,
+    loss: Loss,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    recipe: Recipe,
+    seed: int,
+    reference: Loss | None,
+    threads: int = 1,
+    directory: Path | None = None,
+    resume: bool = False,
+    observe: Observer | None = None,
+    by_stretches: bool = False,
+) -> Course:
+    """:func:`train`, of units, by whoever goes through it.
+
+    ``by_stretches``: steps that nothing but their loss and norm is asked of are given out, to be
+    made many at a time. ``observe`` then hears of each when all of them are made.
+    """
     heap.keep()
     run = _Run(
         net=net,
         data=data,
-        loss=build("loss", loss, "loss"),
-        optimizer=build("optimizer", optimizer, "optimizer"),
-        schedule=build("schedule", schedule, "schedule"),
+        loss=loss,
+        optimizer=optimizer,
+        schedule=schedule,
         recipe=recipe,
         seed=seed,
-        reference=None if reference is None else build("loss", reference, "reference"),
+        reference=reference,
         threads=threads,
-        directory=None if directory is None else Path(directory),
+        directory=directory,
         observe=observe,
+        by_stretches=by_stretches,
     )
-    with np.errstate(all="ignore"):  # what is not finite ends in a verdict, not in a warning
-        if resume:
-            run.restore()
-        return run.go()
+    if resume:
+        run.restore()
+    return run.course()
 
 
 @dataclass
@@ -155,6 +197,7 @@ class _Run:
     threads: int
     directory: Path | None
     observe: Observer | None
+    by_stretches: bool
 
     def __post_init__(self) -> None:
         self.batches = Batches(self.data.train, self.recipe.batch_size, self.seed)
@@ -166,11 +209,18 @@ class _Run:
         self.value_and_gradient = compiled or self.stage_by_stage
         self.watched = "validation_loss" if len(self.data.validation) else "train_loss"
         self.history: list[tuple[int, Metrics]] = []
+        units = (self.net, self.loss, self.optimizer)
+        self.kind = kind_of(*units, self.state) if self.by_stretches else None
 
-    def go(self) -> Result:
+    def course(self) -> Course:
         """Steps until the last, until patience ends, or until a number is not finite."""
         progress, recipe = self.progress, self.recipe
         while progress.step < self.steps:
+            if ahead := self.steps_ahead():
+                made = yield self.stretch(ahead)
+                self.take(made)
+                if len(made.losses) == ahead:
+                    continue
             step = progress.step
             if step % recipe.checkpoint_every == 0 and step > 0:
                 self.save()
@@ -180,7 +230,7 @@ class _Run:
             if not math.isfinite(value):
                 return self.not_finite(rows, x, target, value)
             measured = {"train_loss": self.mean_loss(value, target)}
-            rate = self.optimizer.lr * self.schedule.factor(step, self.steps)
+            rate = self.rate(step)
             if step % recipe.evaluate_every == 0:
                 measured |= self.evaluate(x, y, target) | {"learning_rate": rate}
                 if self.out_of_patience(step, measured):
@@ -193,6 +243,46 @@ class _Run:
             self.record(step, measured | {"gradient_norm": norm})
             progress.step += 1
         return self.end("finished")
+
+    def rate(self, step: int) -> float:
+        return self.optimizer.lr * self.schedule.factor(step, self.steps)
+
+    def steps_ahead(self) -> int:
+        """How many steps there are before the next that is looked at, saved, or of fewer rows."""
+        if self.kind is None:
+            return 0
+        step, recipe = self.progress.step, self.recipe
+        until = [self.steps]
+        until += [-(-step // n) * n for n in (recipe.evaluate_every, recipe.checkpoint_every)]
+        until.append(self.batches.short_from(step))
+        return min(until) - step
+
+    def stretch(self, ahead: int) -> Stretch:
+        """The next steps, to be made at once."""
+        step, recipe = self.progress.step, self.recipe
+        steps = range(step, step + ahead)
+        none = np.inf
+        return Stretch(
+            units=self.kind,
+            net=self.net,
+            loss=self.loss,
+            optimizer=self.optimizer,
+            state=self.state,
+            x=self.data.train.x,
+            target=self.data.train.t,
+            order=self.batches.order(steps),
+            rates=[self.rate(one) for one in steps],
+            mean=recipe.reduction == "mean",
+            bounds=(recipe.l2, recipe.clip_value or none, recipe.clip_norm or none),
+        )
+
+    def take(self, made: Made) -> None:
+        """Note what became of a stretch."""
+        rows = 1 if self.recipe.reduction == "mean" else self.batches.size
+        self.meter.stretch(made.seconds, len(made.losses))
+        for value, norm in zip(made.losses, made.norms, strict=True):
+            self.record(self.progress.step, {"train_loss": value / rows, "gradient_norm": norm})
+            self.progress.step += 1
 
     def stage_by_stage(self, x: Array, target: Array, reduction: Reduction) -> tuple[float, Array]:
         return self.net.value_and_gradient(x, target, self.loss, reduction)

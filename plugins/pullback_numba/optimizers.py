@@ -81,6 +81,38 @@ def adam(
         theta[i] -= rate * m[i] / (np.sqrt(second) / root + eps)
 
 
+@exactly
+def sgd_block(theta: Array, g: Array, state: Array, numbers: Array) -> None:
+    lr, momentum, new, decay, nesterov = numbers
+    b = state[0] if len(state) else theta[:0]
+    sgd(theta, g, b, lr, momentum, new, decay, nesterov != 0)
+
+
+@exactly
+def rmsprop_block(theta: Array, g: Array, state: Array, numbers: Array) -> None:
+    lr, alpha, new, eps, momentum, decay, centered = numbers
+    nothing = theta[:0]
+    m = state[1] if centered else nothing
+    b = state[len(state) - 1] if momentum else nothing
+    rmsprop(theta, g, state[0], m, b, lr, alpha, new, eps, momentum, decay)
+
+
+@exactly
+def adagrad_block(theta: Array, g: Array, state: Array, numbers: Array) -> None:
+    rate, eps, decay = numbers
+    adagrad(theta, g, state[0], rate, eps, decay)
+
+
+@exactly
+def adam_block(theta: Array, g: Array, state: Array, numbers: Array) -> None:
+    rate, root, beta1, new1, beta2, new2, eps, decay, shrink = numbers
+    v_max = state[2] if len(state) > 2 else theta[:0]
+    adam(
+        theta, g, state[0], state[1], v_max,
+        rate, root, beta1, new1, beta2, new2, eps, decay, shrink,
+    )  # fmt: skip
+
+
 def _compiles(theta: Array, g: Array, state: State) -> bool:
     """Whether the arrays are such as kernels take: contiguous, of θ's dtype."""
     arrays = [theta, g, *(one for one in state.values() if one.ndim)]
@@ -96,7 +128,10 @@ def _flat(theta: Array, state: State, *names: str) -> list[Array]:
 
 
 class _Compiled:
-    """What the units below share: where a kernel does not fit, the plain step is taken."""
+    """What the units below share: where a kernel does not fit, the plain step is taken.
+
+    ``blocks`` and ``numbers`` are for many steps at once (see ``pullback.stretches``).
+    """
 
     def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
         """One step in place, of vectors."""
@@ -125,12 +160,15 @@ class SGDNumba(_Compiled, SGD):
     """
 
     family = "sgd"
+    blocks = (sgd_block,)
+
+    def numbers(self, lr: float, t: int) -> tuple[float, ...]:
+        new = 1.0 if t == 0 else 1 - self.dampening
+        return lr, self.momentum, new, self.weight_decay, self.nesterov
 
     def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
-        first = self.momentum and state["t"] == 0
-        numbers = (lr, self.momentum, 1.0 if first else 1 - self.dampening, self.weight_decay)
         (b,) = _flat(theta, state, "b")
-        sgd(theta, g, b, *numbers, self.nesterov)
+        sgd(theta, g, b, *self.numbers(lr, int(state["t"]) if self.momentum else 0))
         if self.momentum:
             state["t"] += 1
 
@@ -143,11 +181,15 @@ class RMSpropNumba(_Compiled, RMSprop):
     """
 
     family = "rmsprop"
+    blocks = (rmsprop_block,)
+
+    def numbers(self, lr: float, t: int) -> tuple[float, ...]:
+        average = (self.alpha, 1 - self.alpha, self.eps)
+        return lr, *average, self.momentum, self.weight_decay, self.centered
 
     def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
-        numbers = (lr, self.alpha, 1 - self.alpha, self.eps, self.momentum, self.weight_decay)
         parts = _flat(theta, state, "v", "m", "b")
-        rmsprop(theta, g, *parts, *numbers)
+        rmsprop(theta, g, *parts, *self.numbers(lr, 0)[:-1])
 
 
 @dataclass(frozen=True)
@@ -158,11 +200,14 @@ class AdagradNumba(_Compiled, Adagrad):
     """
 
     family = "adagrad"
+    blocks = (adagrad_block,)
+
+    def numbers(self, lr: float, t: int) -> tuple[float, ...]:
+        return lr / (1 + t * self.lr_decay), self.eps, self.weight_decay
 
     def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
-        numbers = (lr / (1 + int(state["t"]) * self.lr_decay), self.eps, self.weight_decay)
         parts = _flat(theta, state, "s")
-        adagrad(theta, g, *parts, *numbers)
+        adagrad(theta, g, *parts, *self.numbers(lr, int(state["t"])))
         state["t"] += 1
 
 
@@ -174,9 +219,13 @@ class AdamNumba(_Compiled, Adam):
     """
 
     family = "adam"
+    blocks = (adam_block,)
+
+    def numbers(self, lr: float, t: int) -> tuple[float, ...]:
+        return _numbers(self, lr, t, decay=self.weight_decay, shrink=1.0)
 
     def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
-        _adam(self, theta, g, state, lr, decay=self.weight_decay, shrink=1.0)
+        _adam(self, theta, g, state, lr)
 
 
 @dataclass(frozen=True)
@@ -187,18 +236,22 @@ class AdamWNumba(_Compiled, AdamW):
     """
 
     family = "adamw"
+    blocks = (adam_block,)
+
+    def numbers(self, lr: float, t: int) -> tuple[float, ...]:
+        return _numbers(self, lr, t, decay=0.0, shrink=1 - lr * self.weight_decay)
 
     def update(self, theta: Array, g: Array, state: State, lr: float) -> None:
-        _adam(self, theta, g, state, lr, decay=0.0, shrink=1 - lr * self.weight_decay)
+        _adam(self, theta, g, state, lr)
 
 
-def _adam(
-    unit: Adam, theta: Array, g: Array, state: State, lr: float, decay: float, shrink: float
-) -> None:
-    state["t"] += 1
-    t = int(state["t"])
-    rate, root = lr / (1 - unit.beta1**t), math.sqrt(1 - unit.beta2**t)
+def _numbers(unit: Adam, lr: float, t: int, decay: float, shrink: float) -> tuple[float, ...]:
+    rate, root = lr / (1 - unit.beta1 ** (t + 1)), math.sqrt(1 - unit.beta2 ** (t + 1))
     betas = (unit.beta1, 1 - unit.beta1, unit.beta2, 1 - unit.beta2)
-    numbers = (rate, root, *betas, unit.eps, decay, shrink)
+    return rate, root, *betas, unit.eps, decay, shrink
+
+
+def _adam(unit: AdamNumba | AdamWNumba, theta: Array, g: Array, state: State, lr: float) -> None:
     parts = _flat(theta, state, "m", "v", "v_max")
-    adam(theta, g, *parts, *numbers)
+    adam(theta, g, *parts, *unit.numbers(lr, int(state["t"])))
+    state["t"] += 1

@@ -17,6 +17,8 @@ from pullback import locks
 from pullback.errors import ConfigError
 from pullback.tracking.journal import COMPLETE, SWEEP, read_end, read_entry, write_whole
 
+_PATIENCE = 3.0  # seconds: a worker of a sweep that was killed holds it until it has ended
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -96,7 +98,7 @@ def lock(directory: Path) -> int:
     Raises ConfigError where another conducts it now.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    descriptor = locks.hold(directory)
+    descriptor = locks.hold(directory, patience=_PATIENCE)
     if descriptor is None:
         raise ConfigError(f"another process is at the sweep in {directory}")
     return descriptor
