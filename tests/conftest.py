@@ -60,6 +60,7 @@ def config() -> Callable[..., dict[str, Any]]:
             "accelerate": "none",
             "threads": 1,
             "workers": "auto",
+            "stack": 1,
             "retries": 0,
             "fail_fast": False,
             "standardise": True,

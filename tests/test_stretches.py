@@ -39,7 +39,13 @@ def data(rows=50, seed=0, dtype="float32"):
 
 
 def begun(
-    optimizer=OPTIMIZERS[0], recipe=RECIPE, seed=0, by_stretches=True, scale=1.0, dtype="float32"
+    optimizer=OPTIMIZERS[0],
+    recipe=RECIPE,
+    seed=0,
+    by_stretches=True,
+    scale=1.0,
+    dtype="float32",
+    threads=1,
 ):
     """A course, and what it is the course of."""
     stages = {
@@ -59,6 +65,7 @@ def begun(
         recipe=recipe,
         seed=seed,
         reference=None,
+        threads=threads,
         observe=lambda step, metrics: told.append((step, metrics)),
         by_stretches=by_stretches,
     )
@@ -157,8 +164,8 @@ def test_more_threads_change_no_bit_of_a_run():
     recipe = Recipe(steps=20, evaluate_every=10)
     nets = []
     for threads in (1, 2):
-        going, net, _ = begun(recipe=recipe)
-        finish(going, threads)
+        going, net, _ = begun(recipe=recipe, threads=threads)
+        finish(going)
         nets.append(net.theta.tobytes())
     assert nets[0] == nets[1]
 

@@ -27,7 +27,7 @@ Config = Mapping[str, Any]
 _UNITS = ("net", "loss", "optimizer", "schedule", "dataset")
 _SETTINGS = ("seed", "dtype", "reference", "accelerate", "threads", "standardise", "plugins")
 # How runs are shown and conducted, which no result depends on.
-CONDUCT = ("tracking", "workers", "retries", "fail_fast")
+CONDUCT = ("tracking", "workers", "stack", "retries", "fail_fast")
 KEYS = frozenset((*_UNITS, *_SETTINGS, "training", "split", *CONDUCT))
 
 T = TypeVar("T")
@@ -129,6 +129,7 @@ def build_job(config: Config) -> Job:
     attempt(lambda: _dtype(config["dtype"]))
     attempt(lambda: _number_or_auto(config["threads"], "threads"))
     attempt(lambda: _number_or_auto(config["workers"], "workers"))
+    attempt(lambda: _number_or_auto(config["stack"], "stack"))
     attempt(lambda: _retries(config["retries"]))
     attempt(lambda: _kept(config["tracking"]))
     drawn = not any(problem.startswith(("seed:", "dtype:")) for problem in problems)

@@ -51,12 +51,7 @@ def execute(
     ``overrides`` are what its name is made of. With ``resume`` it goes on from the run's last
     checkpoint, or begins where there is none.
     """
-    threads, of_blas = _threads(job)
-    begun = executing(
-        job, directory, overrides=overrides, threads=threads, observe=observe, resume=resume
-    )
-    with of_blas:
-        return finish(begun, threads)
+    return finish(executing(job, directory, overrides=overrides, observe=observe, resume=resume))
 
 
 def executing(
@@ -64,11 +59,11 @@ def executing(
     directory: Path,
     *,
     overrides: list[str],
-    threads: int = 1,
     observe: Observer | None = None,
     resume: bool = False,
+    beside_others: bool = False,
 ) -> Generator[Stretch, Made, Outcome]:
-    """The same, by whoever makes its stretches, beside others or alone."""
+    """The same, by whoever makes its stretches; beside others it has one thread, and they all."""
     journal = Journal(directory)
     if resume:
         _refuse_other(job, directory)
@@ -77,7 +72,9 @@ def executing(
     else:
         journal.begin(facts_of(job, overrides), _yaml(job.config))
     started = time.monotonic()
-    status, message, result = yield from _trained(job, journal, observe, resume, threads)
+    threads, of_blas = (1, nullcontext()) if beside_others else _threads(job)
+    with of_blas:
+        status, message, result = yield from _trained(job, journal, observe, resume, threads)
     seconds = time.monotonic() - started
     metrics = {} if result is None else result.metrics
     problems = [] if result is None else _keep(job, result, directory)

@@ -118,7 +118,7 @@ class Stretch:
 
     ``units`` is what :func:`kind_of` says of them; ``order`` has the rows of each batch, none
     where a batch is all of them; ``bounds`` are the penalty, and what an entry and the norm of the
-    gradient are clipped at, or ∞.
+    gradient are clipped at, or ∞; ``threads`` are those that it has where it is made alone.
     """
 
     units: Hashable
@@ -132,6 +132,7 @@ class Stretch:
     rates: list[float]
     mean: bool
     bounds: tuple[float, float, float]
+    threads: int
 
     @property
     def kind(self) -> Hashable:
@@ -169,9 +170,9 @@ def kind_of(net: Net, loss: Loss, optimizer: Optimizer, state: State) -> Hashabl
     return (text, type(optimizer), net.inputs, str(net.dtype), tuple(shapes), tuple(of_state))
 
 
-def finish(course: Generator[Stretch, Made, T], threads: int = 1) -> T:
+def finish(course: Generator[Stretch, Made, T]) -> T:
     """Go through a course to its result, making the stretches that it gives out."""
-    return together([course], threads)[0]
+    return together([course])[0]
 
 
 def together(
@@ -179,7 +180,7 @@ def together(
     threads: int = 1,
     ends_all: Callable[[T], bool] | None = None,
 ) -> list[T]:
-    """Go through courses side by side: stretches of one kind are made together.
+    """Go through courses side by side: stretches of one kind are made together, over ``threads``.
 
     What is raised while a stretch is made is raised in the courses that wait for it. After a result
     that ``ends_all`` of them, the others are interrupted.
@@ -221,7 +222,7 @@ def _by_kind(waiting: Mapping[int, Stretch]) -> list[list[int]]:
 
 @dataclass
 class Maker:
-    """Makes stretches, over so many threads; it keeps its arrays for the next of the same kind."""
+    """Makes stretches, several over so many threads; its arrays are kept for the next."""
 
     threads: int = 1
     _modules: dict[Hashable, Any] = field(default_factory=dict)
@@ -232,17 +233,18 @@ class Maker:
     def __call__(self, stretches: Sequence[Stretch]) -> list[Made]:
         """All of them, which are of one kind."""
         first, several = stretches[0], len(stretches) > 1
-        way = "together" if several else "alone" if self.threads == 1 else "in_threads"
+        threads = self.threads if several else first.threads
+        way = "together" if several else "alone" if threads == 1 else "in_threads"
         if first.units not in self._modules:
             self._modules[first.units] = _kernels(first)
         kernel = getattr(self._modules[first.units], way)
-        if self.threads > 1:
+        if threads > 1:
             import numba
 
-            numba.set_num_threads(self.threads)
+            numba.set_num_threads(threads)
         started = time.perf_counter()
         x, target = self._stacked(stretches)
-        rooms = self._rooms_for(first, self.threads if several else 1, several)
+        rooms = self._rooms_for(first, threads if several else 1, 1 if several else threads)
         theta = np.stack([one.net.theta for one in stretches])
         state = np.empty((len(stretches), len(first.rows_of_state()), theta.shape[1]), theta.dtype)
         for i, one in enumerate(stretches):
@@ -277,11 +279,12 @@ class Maker:
             self._sources, self._data = sources, (np.stack(sources), target)
         return self._data
 
-    def _rooms_for(self, first: Stretch, workers: int, several: bool) -> _Rooms:
+    def _rooms_for(self, first: Stretch, workers: int, threads: int) -> _Rooms:
+        """The arrays of so many workers, each of which has so many threads."""
         rows = first.order.shape[1] or len(first.x)
-        key = (rows, workers, several, first.net.theta.size)
+        key = (first.units, rows, workers, threads)
         if key not in self._rooms:
-            self._rooms[key] = _Rooms.of(first, rows, workers, 1 if several else self.threads)
+            self._rooms[key] = _Rooms.of(first, rows, workers, threads)
         return self._rooms[key]
 
 

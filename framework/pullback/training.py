@@ -136,8 +136,7 @@ def train(
             directory=None if directory is None else Path(directory),
             resume=resume,
             observe=observe,
-        ),
-        threads,
+        )
     )
 
 
@@ -274,6 +273,7 @@ class _Run:
             rates=[self.rate(one) for one in steps],
             mean=recipe.reduction == "mean",
             bounds=(recipe.l2, recipe.clip_value or none, recipe.clip_norm or none),
+            threads=self.threads,
         )
 
     def take(self, made: Made) -> None:

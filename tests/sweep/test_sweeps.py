@@ -16,7 +16,7 @@ import pytest
 from killing import disturbed, sweep, table
 
 from pullback import locks
-from pullback.tracking.journal import read_end, read_run
+from pullback.tracking.journal import read_end, read_metrics, read_run
 
 QUICK = ["net.z1.width=4", "training.steps=5", "reference=null", "tracking=none"]
 QUICK += ["tracking.pictures=false"]
@@ -210,16 +210,55 @@ def test_an_interrupted_sweep_says_how_to_go_on(here):
     assert sorted(statuses) == ["KILLED"] * 3  # the sweep, and the two
 
 
-def test_a_sweep_that_is_killed_loses_nothing(tmp_path):
+@pytest.mark.parametrize(
+    "words", [[], ["hydra/launcher=stacked", "accelerate=numba"]], ids=["workers", "stacked"]
+)
+def test_a_sweep_that_is_killed_loses_nothing(tmp_path, words):
     """Two kills of its processes at random moments; the long form is killing.py itself."""
     one, other = tmp_path / "one", tmp_path / "other"
     for place in (one, other):
         place.mkdir()
-    whole = sweep(one, 8, "tracking=none")
+    whole = sweep(one, 8, "tracking=none", *words)
     whole.communicate(timeout=120)
     assert whole.returncode == 0
-    assert disturbed(other, 8, 2, random.Random(4), "tracking=none") > 0
+    assert disturbed(other, 8, 2, random.Random(4), "tracking=none", *words) > 0
     assert table(one) == table(other)
+
+
+def measured(here):
+    """What each run measured, by its name; not when."""
+    found = {}
+    for run in (here / "runs").glob("*/*/run.json"):
+        found[json.loads(run.read_text())["name"]] = [
+            {key: repr(value) for key, value in line.items() if key != "time"}
+            for line in read_metrics(run.parent)
+        ]
+    return found
+
+
+def test_runs_that_are_stacked_are_as_alone_and_one_that_fails_leaves_the_others(pullback, here):
+    """Bit for bit; the three of another width are a kernel's of their own."""
+    words = ["train", "-m", *QUICK, "training.steps=25", "accelerate=numba", "net.z1.width=4,6"]
+    words += ["optimizer.lr=0.01,0.1,1e39", "optimizer=sgd"]
+    assert pullback(*words).returncode == 1
+    alone = measured(here)
+    (here / "runs").rename(here / "before")
+    done = pullback(*words, "hydra/launcher=stacked")
+    assert done.returncode == 1
+    assert len(alone) == 6
+    assert measured(here) == alone
+    ends = [read_end(run.parent) for run in (here / "runs").glob("*/*/run.json")]
+    assert sorted(end["status"] for end in ends) == ["failed"] * 2 + ["finished"] * 4
+    logs = [log.read_text() for log in (here / "runs").glob("*/*/train.log")]
+    assert sum("trained together with others: see " in log for log in logs) == 5
+
+
+def test_a_worker_that_dies_with_a_stack_is_replaced_and_all_are_tried_again(pullback, here):
+    (here / "once").touch()
+    words = ["train", "-m", "plugins=[mine.py]", "net.a1=same", "seed=0,1,2", *QUICK]
+    assert pullback(*words, "stack=2", "workers=1", "retries=1").returncode == 0
+    ends = [read_end(run.parent) for run in (here / "runs").glob("*/*/run.json")]
+    assert [end["status"] for end in ends] == ["finished"] * 3
 
 
 def test_the_manifest_is_written_first(pullback, here):

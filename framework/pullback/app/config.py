@@ -54,6 +54,7 @@ def root_schema() -> Any:
         ("tracking", Tracking, dataclasses.field(default_factory=Tracking)),
         ("plugins", list[str], dataclasses.field(default_factory=list)),
         ("workers", int | str, "auto"),
+        ("stack", int | str, 1),
         ("retries", int, 0),
         ("fail_fast", bool, False),
         ("net", Any, dataclasses.field(default_factory=dict)),

@@ -64,7 +64,7 @@ def run(planned: Plan, argv: list[str], key: str) -> int:
     try:
         with Screen(len(made.jobs), done=before) as screen:
             watcher = _Watcher(screen, tracker, {job.identity: job.steps for job in jobs})
-            endings = conduct(made, configs, _terms(planned.shared), lock, watcher)
+            endings = conduct(made, configs, _terms(planned), lock, watcher)
     except KeyboardInterrupt:
         _end(made, before, None, tracker, tracking)
         raise KeyboardInterrupt(f"go on with: pullback resume {report.shown(directory)}") from None
@@ -98,9 +98,14 @@ def facts_of(planned: Plan, argv: list[str]) -> dict[str, Any]:
     }
 
 
-def _terms(shared: Mapping[str, Any]) -> Terms:
-    workers = shared["workers"]
-    return Terms(cores() if workers == "auto" else workers, shared["retries"], shared["fail_fast"])
+def _terms(planned: Plan) -> Terms:
+    shared = planned.shared
+    workers = cores() if shared["workers"] == "auto" else shared["workers"]
+    stack = None if shared["stack"] == "auto" else shared["stack"]
+    if planned.hydra.runtime.choices["hydra/launcher"] == "stacked":
+        workers, stack = 1, None
+    threads = max(cores() // workers, 1)
+    return Terms(workers, shared["retries"], shared["fail_fast"], stack, threads)
 
 
 def cores() -> int:
@@ -192,7 +197,7 @@ def preview(planned: Plan) -> int:
     }
     jobs = planned.distinct
     left = [job for job in jobs if job.identity not in done]
-    workers = min(_terms(planned.shared).workers, len(left)) if planned.multirun else 1
+    workers = min(_terms(planned).workers, len(left)) if planned.multirun else 1
     seconds = sum(job.steps for job in left) * _seconds_of_a_step(left[0]) if left else 0.0
     named = [(planned.own(job), job.identity in done) for job in jobs]
     report.preview(directory, named, len(planned.jobs), seconds / max(workers, 1), workers)

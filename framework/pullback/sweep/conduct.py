@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,11 +43,17 @@ class Ending:
 
 @dataclass(frozen=True)
 class Terms:
-    """How many at once, how often a job is tried again, whether the first failure ends it all."""
+    """How many at once, how often a job is tried again, whether the first failure ends it all.
+
+    ``stack``: how many jobs a worker makes together, where they differ in numbers alone; None for
+    as many as fall to it. It then has so many ``threads``.
+    """
 
     workers: int
     retries: int = 0
     fail_fast: bool = False
+    stack: int | None = 1
+    threads: int = 1
 
 
 def conduct(
@@ -64,7 +72,7 @@ def conduct(
     course = _Course(manifest, configs, terms, watcher)
     if not course.waiting:
         return course.endings
-    pool = Pool(min(terms.workers, len(course.waiting)), lock)
+    pool = Pool(min(terms.workers, len(course.waiting)), lock, terms.threads)
     try:
         while course.hand_out(pool.free):
             for worker, said in pool.wait():
@@ -86,6 +94,8 @@ class _Course:
         self.manifest, self.configs, self.terms, self.watcher = manifest, configs, terms, watcher
         jobs = manifest.jobs
         self.waiting = deque(i for i in range(len(jobs)) if not manifest.is_done(jobs[i]))
+        share = max(-(-len(self.waiting) // terms.workers), 1)
+        self.stack = share if terms.stack is None else terms.stack
         self.under_way: set[int] = set()
         self.attempts: dict[int, int] = {}
         self.endings: dict[str, Ending] = {}
@@ -93,34 +103,48 @@ class _Course:
     def hand_out(self, free: Callable[[], Worker | None]) -> bool:
         """Give every free worker a job; whether there is anything left to wait for."""
         while self.waiting and (worker := free()) is not None:
-            number = self.waiting.popleft()
-            job = self.manifest.jobs[number]
-            directory = self.manifest.path(job)
-            self.under_way.add(number)
-            self.attempts[number] = self.attempts.get(number, 0) + 1
-            (directory / END).unlink(missing_ok=True)
-            self.watcher.began(job, directory)
-            order = {"directory": str(directory), "overrides": job.overrides}
-            worker.order(number, {**order, "config": self.configs[number]})
+            worker.order([self._begin(number) for number in self._next()])
         return bool(self.under_way)
 
-    def hear(self, worker: Worker, said: Sequence[Mapping[str, Any]] | None) -> None:
+    def _next(self) -> list[int]:
+        """The job that waits longest, and those like it that are to be made together with it."""
+        first = kind_of(self.configs[self.waiting[0]]) if self.stack > 1 else ""
+        chosen = [self.waiting[0]]
+        for number in itertools.islice(self.waiting, 1, None):
+            if len(chosen) == self.stack:
+                break
+            if kind_of(self.configs[number]) == first:
+                chosen.append(number)
+        for number in chosen:
+            self.waiting.remove(number)
+        return chosen
+
+    def _begin(self, number: int) -> dict[str, Any]:
+        """The order of a job."""
+        job = self.manifest.jobs[number]
+        directory = self.manifest.path(job)
+        self.under_way.add(number)
+        self.attempts[number] = self.attempts.get(number, 0) + 1
+        (directory / END).unlink(missing_ok=True)
+        self.watcher.began(job, directory)
+        order = {"job": number, "directory": str(directory), "overrides": job.overrides}
+        return {**order, "config": self.configs[number]}
+
+    def hear(self, worker: Worker, said: Sequence[dict[str, Any]] | None) -> None:
         """Take in what a worker said, or that it died."""
         if said is None:
-            if worker.job is not None:
-                self.end(worker, Ending("killed", worker.how_it_died()))
+            for number in sorted(worker.jobs):
+                self.end(worker, number, Ending("killed", worker.how_it_died()))
             return
         for one in said:
-            assert worker.job is not None
             if "status" in one:
-                self.end(worker, Ending(**one))
+                self.end(worker, one.pop("job"), Ending(**one))
             else:
                 self.watcher.stepped(one["step"], one["train_loss"])
 
-    def end(self, worker: Worker, ending: Ending) -> None:
+    def end(self, worker: Worker, number: int, ending: Ending) -> None:
         """Note how a job ended, or have it tried again."""
-        assert worker.job is not None
-        number, worker.job = worker.job, None
+        worker.jobs.remove(number)
         self.under_way.remove(number)
         job = self.manifest.jobs[number]
         directory = self.manifest.path(job)
@@ -134,3 +158,16 @@ class _Course:
         self.watcher.ended(job, directory, ending)
         if self.terms.fail_fast and not ending.is_good:
             self.waiting.clear()
+
+
+def kind_of(config: Config) -> str:
+    """A config without its numbers: jobs that are alike in it may be made together."""
+    return json.dumps(_without_numbers(config), sort_keys=True, default=str)
+
+
+def _without_numbers(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_numbers(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_numbers(one) for one in value]
+    return None if isinstance(value, int | float) and not isinstance(value, bool) else value

@@ -1,4 +1,4 @@
-"""Worker processes: started when there is work, given one job at a time, replaced when they die."""
+"""Worker processes: started when there is work, given a job or a few, replaced when they die."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -20,13 +20,13 @@ _SECONDS_TO_END = 10.0
 class Worker:
     """One process, and the socket between it and this one."""
 
-    def __init__(self, lock: int, one_thread: bool) -> None:
+    def __init__(self, lock: int, one_thread: bool, threads: int) -> None:
         ours, theirs = socket.socketpair()
         environment = dict(os.environ)
         if one_thread:
             environment |= dict.fromkeys(_THREADS, "1")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pullback.sweep.worker", str(theirs.fileno())],
+            [sys.executable, "-m", "pullback.sweep.worker", str(theirs.fileno()), str(threads)],
             pass_fds=(theirs.fileno(), lock),
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -36,12 +36,13 @@ class Worker:
         theirs.close()
         self.socket = ours
         self._rest = b""
-        self.job: int | None = None
+        self.jobs: set[int] = set()
 
-    def order(self, job: int, order: Mapping[str, Any]) -> None:
-        self.job = job
+    def order(self, jobs: Sequence[Mapping[str, Any]]) -> None:
+        """Have it make these jobs, together if there are several."""
+        self.jobs = {one["job"] for one in jobs}
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its death is heard of
-            self.socket.sendall(f"{json.dumps(order)}\n".encode())
+            self.socket.sendall(f"{json.dumps(jobs)}\n".encode())
 
     def heard(self) -> list[dict[str, Any]] | None:
         """What it said since, after the socket became readable; None where it has died."""
@@ -78,21 +79,24 @@ class Worker:
 
 
 class Pool:
-    """Up to ``size`` workers; each holds the lock, and has one BLAS thread if there are several."""
+    """Up to ``size`` workers; each holds the lock, and has one BLAS thread if there are several.
 
-    def __init__(self, size: int, lock: int) -> None:
-        self.size, self._lock = size, lock
+    Jobs that a worker makes together are spread over its ``threads``.
+    """
+
+    def __init__(self, size: int, lock: int, threads: int = 1) -> None:
+        self.size, self._lock, self._threads = size, lock, threads
         self._workers: list[Worker] = []
         self._selector = selectors.DefaultSelector()
 
     def free(self) -> Worker | None:
         """A worker without a job, started if there may be another; None where all are busy."""
         for worker in self._workers:
-            if worker.job is None:
+            if not worker.jobs:
                 return worker
         if len(self._workers) == self.size:
             return None
-        worker = Worker(self._lock, one_thread=self.size > 1)
+        worker = Worker(self._lock, self.size > 1, self._threads)
         self._workers.append(worker)
         self._selector.register(worker.socket, selectors.EVENT_READ, worker)
         return worker
