@@ -39,22 +39,39 @@ class Stage:
     gradients: dict[str, Array]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    forward_out: bool
-    backward_out: bool
-    backward_needs_dx: bool
+    is_first: bool
 
     @property
     def unit(self) -> str:
         return name_of(self.layer)
 
+    def forward_options(self, y: Array | None = None) -> dict[str, Any]:
+        """What its forward is called with beside x and parameters; y is room for its output."""
+        takes_out = y is not None and takes(type(self.layer), "forward", "out")
+        return {"out": y} if takes_out else {}
+
+    def backward_options(self, dx: Array | None = None) -> dict[str, Any]:
+        """The same of its backward; dx is room for that gradient."""
+        options: dict[str, Any] = {}
+        if takes(type(self.layer), "backward", "needs_dx"):
+            options["needs_dx"] = not self.is_first
+        if dx is not None and takes(type(self.layer), "backward", "out"):
+            options["out"] = (dx, *self.gradients.values()) if self.params else dx
+        return options
+
 
 @dataclass(frozen=True)
 class Buffers:
-    """Room for every stage's output and for the gradient of its input, for a number of rows."""
+    """Room for a number of rows: every stage's output, and the gradients of its input and of ℓ.
+
+    ``forward`` and ``backward`` are the options that hand it to each stage.
+    """
 
     y: list[Array]
-    dx: list[Array]
     dy: Array
+    dl: Array
+    forward: list[dict[str, Any]]
+    backward: list[dict[str, Any]]
 
 
 class Net:
@@ -96,6 +113,8 @@ class Net:
         self.params = {stage.name: stage.params for stage in self.stages}
         self.gradients = {stage.name: stage.gradients for stage in self.stages}
         self._buffers: dict[int, Buffers] = {}
+        self._forward = [stage.forward_options() for stage in self.stages]
+        self._backward = [stage.backward_options() for stage in self.stages]
 
     @property
     def outputs(self) -> tuple[int, ...]:
@@ -126,9 +145,7 @@ class Net:
                     gradients=gradients,
                     inputs=shapes[place],
                     outputs=shapes[place + 1],
-                    forward_out=takes(type(layer), "forward", "out"),
-                    backward_out=takes(type(layer), "backward", "out"),
-                    backward_needs_dx=takes(type(layer), "backward", "needs_dx"),
+                    is_first=place == 0,
                 )
             )
         return stages
@@ -140,10 +157,10 @@ class Net:
     def forward(self, x: Array, buffers: Buffers | None = None) -> tuple[Array, Tape]:
         """The prediction and the tape. What lies in ``buffers`` lasts to the next call."""
         tape: Tape = []
-        for place, stage in enumerate(self.stages):
-            out = {"out": buffers.y[place]} if buffers and stage.forward_out else {}
+        options = buffers.forward if buffers else self._forward
+        for stage, option in zip(self.stages, options, strict=True):
             try:
-                x, residual = stage.layer.forward(x, *stage.params.values(), **out)
+                x, residual = stage.layer.forward(x, *stage.params.values(), **option)
             except Exception as error:
                 raise _stage_error(stage, "forward", error) from error
             tape.append(residual)
@@ -151,27 +168,30 @@ class Net:
 
     def backward(self, tape: Tape, dy: Array, buffers: Buffers | None = None) -> None:
         """Carry dy back along the tape: ``gradient`` becomes dθ."""
-        for place in reversed(range(len(self.stages))):
-            stage = self.stages[place]
-            options: dict[str, Any] = {}
-            if stage.backward_needs_dx:
-                options["needs_dx"] = place > 0
-            if buffers and stage.backward_out:
-                dx = buffers.dx[place]
-                options["out"] = (dx, *stage.gradients.values()) if stage.params else dx
+        options = buffers.backward if buffers else self._backward
+        for stage, residual, option in zip(
+            reversed(self.stages), reversed(tape), reversed(options), strict=True
+        ):
             try:
-                result = stage.layer.backward(tape[place], dy, **options)
+                result = stage.layer.backward(residual, dy, **option)
             except Exception as error:
                 raise _stage_error(stage, "backward", error) from error
-            shape = (len(dy), *stage.inputs)
-            dy = _take(stage, result, shape, needs_dx=place > 0)
+            dy = _take(stage, result, len(dy))
 
     def buffers(self, rows: int) -> Buffers:
         """Buffers for so many rows, kept for the next step of that size."""
         if rows not in self._buffers:
             y = [np.empty((rows, *stage.outputs), self.dtype) for stage in self.stages]
             dx = [np.empty((rows, *stage.inputs), self.dtype) for stage in self.stages]
-            self._buffers[rows] = Buffers(y, dx, np.empty_like(y[-1]))
+            self._buffers[rows] = Buffers(
+                y=y,
+                dy=np.empty_like(y[-1]),
+                dl=np.empty(y[-1].shape[:-1], self.dtype),
+                forward=[one.forward_options(to) for one, to in zip(self.stages, y, strict=True)],
+                backward=[
+                    one.backward_options(to) for one, to in zip(self.stages, dx, strict=True)
+                ],
+            )
         return self._buffers[rows]
 
     def value_and_gradient(
@@ -180,18 +200,23 @@ class Net:
         """L and y at θ, through the net's own buffers; ``gradient`` becomes dL/dθ."""
         buffers = self.buffers(len(x))
         y, tape = self.forward(x, buffers)
-        value, dy = loss_and_cotangent(loss, y, target, reduction, buffers.dy)
+        value, dy = loss_and_cotangent(loss, y, target, reduction, buffers)
         self.backward(tape, dy, buffers)
         return value, y
 
 
 def loss_and_cotangent(
-    loss: Loss, y: Array, target: Array, reduction: Reduction = "mean", out: Array | None = None
+    loss: Loss,
+    y: Array,
+    target: Array,
+    reduction: Reduction = "mean",
+    buffers: Buffers | None = None,
 ) -> tuple[float, Array]:
     """L = Σℓ / Σweights (mean) or Σℓ (sum), and dL/dy: stage (7), dℓ = 1/N, and the loss's own."""
     losses, residual = _forward_loss(loss, y, target)
-    total, dl = reduced(losses, example_weights(loss, target), reduction)
-    options = {"out": out} if out is not None and takes(type(loss), "backward", "out") else {}
+    room = None if buffers is None else buffers.dl
+    total, dl = reduced(losses, example_weights(loss, target), reduction, room)
+    options = {"out": buffers.dy} if buffers and takes(type(loss), "backward", "out") else {}
     try:
         dy = loss.backward(residual, dl, **options)
     except Exception as error:
@@ -225,7 +250,7 @@ def _forward_loss(loss: Loss, y: Array, target: Array) -> tuple[Array, Any]:
         losses, residual = loss.forward(y, target)
     except Exception as error:
         raise _loss_error(loss, "forward", error) from error
-    if not isinstance(losses, np.ndarray | np.generic):
+    if not isinstance(losses, (np.ndarray, np.generic)):
         raise RunError(f"{name_of(loss)}: forward returned {type(losses).__name__}, no array")
     if losses.shape != y.shape[:-1]:
         raise RunError(
@@ -236,9 +261,12 @@ def _forward_loss(loss: Loss, y: Array, target: Array) -> tuple[Array, Any]:
 
 
 def reduced(
-    losses: Array, weights: Array | None, reduction: Reduction = "mean"
+    losses: Array,
+    weights: Array | None,
+    reduction: Reduction = "mean",
+    room: Array | None = None,
 ) -> tuple[float, Array]:
-    """L and dL/dℓ: 1/N, or 1/Σweights, for a mean."""
+    """L and dL/dℓ: 1/N, or 1/Σweights, for a mean; it is in ``room``, where it fits there."""
     if reduction not in ("mean", "sum"):
         raise ConfigError(f"a gradient needs one number: reduction mean or sum, not '{reduction}'")
     count = 1.0
@@ -247,7 +275,10 @@ def reduced(
         if count == 0:
             raise RunError("no row counts: every target of the batch is ignored or has weight 0")
     total = float(losses.sum(dtype=np.float64)) / count
-    return total, np.full(losses.shape, 1 / count, dtype=losses.dtype)
+    fits = room is not None and room.shape == losses.shape and room.dtype == losses.dtype
+    dl = room if room is not None and fits else np.empty_like(losses)
+    dl.fill(1 / count)
+    return total, dl
 
 
 def _first_values(
@@ -285,7 +316,7 @@ def _flat(first: Mapping[str, Mapping[str, Array]]) -> list[Array]:
     return [value for of_stage in first.values() for value in of_stage.values()]
 
 
-def _take(stage: Stage, result: Any, shape: tuple[int, ...], *, needs_dx: bool) -> Array:
+def _take(stage: Stage, result: Any, rows: int) -> Array:
     """dx, with the gradients of the parameters laid into g; every one of the shape of its value."""
     gradients: tuple[Array, ...]
     if stage.params and not isinstance(result, tuple):
@@ -305,12 +336,14 @@ def _take(stage: Stage, result: Any, shape: tuple[int, ...], *, needs_dx: bool) 
         if gradient.shape != view.shape:
             raise _shape_error(stage, f"d{key}", gradient.shape, key, view.shape)
         view[...] = gradient
-    if needs_dx and not isinstance(dx, np.ndarray):
+    if stage.is_first:
+        return dx  # type: ignore[no-any-return]
+    if not isinstance(dx, np.ndarray):
         told = f"backward returned {type(dx).__name__} for dx, no array"
         raise RunError(f"stage {stage.name} ({stage.unit}): {told}")
-    if needs_dx and dx.shape != shape:
-        raise _shape_error(stage, "dx", dx.shape, "x", shape)
-    return dx  # type: ignore[no-any-return]
+    if dx.shape != (rows, *stage.inputs):
+        raise _shape_error(stage, "dx", dx.shape, "x", (rows, *stage.inputs))
+    return dx
 
 
 def _shape_error(

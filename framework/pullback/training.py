@@ -223,7 +223,7 @@ class _Run:
             step = progress.step
             if step % recipe.checkpoint_every == 0 and step > 0:
                 self.save()
-            with self.meter.gradient():
+            with self.meter.gradient:
                 rows, x, target = self.batches.at(step)
                 value, y = self.value_and_gradient(x, target, recipe.reduction)
             if not math.isfinite(value):
@@ -234,7 +234,7 @@ class _Run:
                 measured |= self.evaluate(x, y, target) | {"learning_rate": rate}
                 if self.out_of_patience(step, measured):
                     return self.end("stopped")
-            with self.meter.update():
+            with self.meter.update:
                 norm = self.add_penalty_and_clip()
                 if not math.isfinite(norm):
                     return self.not_finite(rows, x, target, value)

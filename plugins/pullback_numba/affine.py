@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numba
 import numpy as np
 
 from pullback_basics.affine import Affine
@@ -16,29 +17,29 @@ if TYPE_CHECKING:
 FEW = 4  # features up to which loops over them beat BLAS
 
 
-@kernel
-def rows_of_few(W: Any, x: Array, y: Array) -> None:
-    """y = W x, of which x has few rows, the first two of them at once."""
-    for j in range(y.shape[0]):
-        if x.shape[0] == 1:
-            for r in range(y.shape[1]):
-                y[j, r] = W[j, 0] * x[0, r]
-        else:
-            for r in range(y.shape[1]):
-                y[j, r] = W[j, 0] * x[0, r] + W[j, 1] * x[1, r]
-        for k in range(2, x.shape[0]):
-            for r in range(y.shape[1]):
-                y[j, r] += W[j, k] * x[k, r]
+@numba.njit(inline="always")
+def row_of_few(weights: Any, x: Array, first: Any, y: Array) -> None:
+    """y = first + weights x, of which x has few rows, the first two of them at once."""
+    if x.shape[0] == 1:
+        for r in range(y.size):
+            y[r] = first + weights[0] * x[0, r]
+    else:
+        for r in range(y.size):
+            y[r] = first + weights[0] * x[0, r] + weights[1] * x[1, r]
+    for k in range(2, x.shape[0]):
+        for r in range(y.size):
+            y[r] += weights[k] * x[k, r]
 
 
 @kernel
 def affine_block(x: Array, params: Any, y: Array) -> None:
     """x: (F, rows), W: (F, K), y: (K, rows)."""
     W, b = params
-    if W.shape[0] > FEW:
-        np.dot(W.T, x, y)
-    else:
-        rows_of_few(W.T, x, y)
+    if W.shape[0] <= FEW:
+        for j in range(y.shape[0]):
+            row_of_few(W[:, j], x, b[0, j], y[j])
+        return
+    np.dot(W.T, x, y)
     for j in range(y.shape[0]):
         for r in range(y.shape[1]):
             y[j, r] += b[0, j]
@@ -64,8 +65,8 @@ def affine_back_block(x: Array, y: Array, dy: Array, params: Any, dx: Array, dpa
             for r in range(dy.shape[1]):
                 total += x[k, r] * dy[j, r]
             dW[k, j] = total
-    if dx.shape[0]:
-        rows_of_few(W, dy, dx)
+    for k in range(dx.shape[0]):
+        row_of_few(W[k], dy, x.dtype.type(0), dx[k])
 
 
 @kernel

@@ -29,9 +29,14 @@ TILE = 2048  # numbers of a row at once: they stay in the first cache
 
 
 @summing
-def fused_rows(z: Array, labels: Array, ignored: int, losses: Array, sums: Array) -> None:
-    """ℓ and Σ e^(z − m) of each row, whose maximum m so far grows on the way through its tiles."""
+def fused_rows(z: Array, labels: Array, ignored: int, losses: Array, sums: Array) -> bool:
+    """ℓ and Σ e^(z − m) of each row, whose maximum m so far grows on the way through its tiles.
+
+    False where a label is none of C classes, and the rest is not done.
+    """
     for n in range(z.shape[0]):
+        if labels[n] != ignored and not 0 <= labels[n] < z.shape[1]:
+            return False
         row = z[n]
         m, total = row.dtype.type(-np.inf), row.dtype.type(0)
         for start in range(0, row.size, TILE):
@@ -47,6 +52,7 @@ def fused_rows(z: Array, labels: Array, ignored: int, losses: Array, sums: Array
         sums[n] = total
         counts = labels[n] != ignored
         losses[n] = np.log(total) - (row[labels[n]] - m) if counts else row.dtype.type(0)
+    return True
 
 
 @kernel
@@ -107,16 +113,19 @@ class _Labels(ClassTargets):
     def rows(self, y: Array, target: Array) -> tuple[Array, Array] | None:
         """The logits as (rows, C) and a label for each; None where there is no kernel for these.
 
-        Raises ValueError for labels that do not fit, TypeError for another dtype.
+        Whether the labels are of C classes is seen by the kernel. Raises TypeError for another
+        dtype.
         """
         if y.dtype not in DTYPES:
             raise TypeError(f"compiled for float32 and float64, not for {y.dtype}")
         labels = np.asarray(target)
         if self.weight or self.label_smoothing or not (y.size and is_labels(labels)):
             return None
-        self._counted(labels, y.shape)
-        labels = np.broadcast_to(labels, y.shape[:-1]).reshape(-1)
-        return y.reshape(-1, y.shape[-1]), labels.astype(np.int64)
+        if labels.shape != y.shape[:-1]:
+            self._counted(labels, y.shape)
+            labels = np.broadcast_to(labels, y.shape[:-1])
+        z = np.ascontiguousarray(y).reshape(-1, y.shape[-1])
+        return z, np.ascontiguousarray(labels.reshape(-1), np.int64)
 
 
 @dataclass(frozen=True)
@@ -141,9 +150,10 @@ class CrossEntropyFusedNumba(_Labels, CrossEntropyFused):
         rows = self.rows(y, target)
         if rows is None:
             return super().forward(y, target)
-        (z,), labels = contiguous(rows[0]), rows[1]
+        z, labels = rows
         losses, sums = np.empty(len(z), z.dtype), np.empty(len(z), z.dtype)
-        fused_rows(z, labels, self.ignore_index, losses, sums)
+        if not fused_rows(z, labels, self.ignore_index, losses, sums):
+            return super().forward(y, target)  # it says which label is wrong
         return losses.reshape(y.shape[:-1]), (z, labels, sums)
 
     def backward(self, residual: Any, dl: Array, out: Array | None = None) -> Array:
@@ -167,8 +177,14 @@ def lost(a: float, b: float, total: float) -> float:
 
 
 @exactly
-def exact_columns(z: Array, labels: Array, losses: Array, p: Array, room: Array) -> None:
-    """ℓ, and SCALE ŷ in float64, of columns of logits: see ``cross_entropy_exact``."""
+def exact_columns(z: Array, labels: Array, losses: Array, p: Array, room: Array) -> bool:
+    """ℓ, and SCALE ŷ in float64, of columns of logits: see ``cross_entropy_exact``.
+
+    False where a label is none of C classes, and nothing is done.
+    """
+    for r in range(labels.size):
+        if not 0 <= labels[r] < z.shape[0]:
+            return False
     m, s, rest, top = room[0], room[1], room[2], room[3]
     m[:] = z[0]
     top[:] = 0
@@ -202,6 +218,7 @@ def exact_columns(z: Array, labels: Array, losses: Array, p: Array, room: Array)
             gone = 0.0 if p[c, r] == 0.0 else lost(logit, -m[r], logit - m[r])
             y = p[c, r] / total
             p[c, r] = y + y * (gone - (lost(1.0, s[r], total) + rest[r]) / total)
+    return True
 
 
 @exactly
@@ -226,11 +243,9 @@ def exact_back_columns(p: Array, labels: Array, dl: Array, dz: Array, room: Arra
 def exact_block(z: Array, labels: Array, scale: float, dz: Array, room: Array) -> float:
     """Σ ℓ, and dz; z: (C, rows), of which there are as many as labels."""
     rows = labels.size
-    for r in range(rows):
-        if labels[r] < 0 or labels[r] >= z.shape[0]:
-            return np.nan
     losses, dl, p = room[4], room[5], room[8:]
-    exact_columns(z, labels, losses, p, room)
+    if not exact_columns(z, labels, losses, p, room):
+        return np.nan
     dl[:] = scale
     dz[:, rows:] = 0
     exact_back_columns(p, labels, dl, dz, room)
@@ -257,11 +272,12 @@ class CrossEntropyExactNumba(_Labels, CrossEntropyExact):
 
     def forward(self, y: Array, target: Array) -> tuple[Array, Any]:
         rows = self.rows(y, target)
-        if rows is None or (rows[1] == self.ignore_index).any():
+        if rows is None or 0 <= self.ignore_index < y.shape[-1]:
             return super().forward(y, target)
         z, labels = np.ascontiguousarray(rows[0].T), rows[1]
         losses, p = np.empty(len(labels), y.dtype), np.empty(z.shape)
-        exact_columns(z, labels, losses, p, np.empty((4, len(labels))))
+        if not exact_columns(z, labels, losses, p, np.empty((4, len(labels)))):
+            return super().forward(y, target)  # a label that is ignored, or wrong
         return losses.reshape(y.shape[:-1]), (p, labels, y.dtype, "compiled")
 
     def backward(self, residual: Any, dl: Array, out: Array | None = None) -> Array:
