@@ -12,6 +12,7 @@ import argparse
 import json
 import platform
 import subprocess
+import sys
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -51,11 +52,13 @@ def contenders(task: Any, cores: int) -> list[Contender]:
         if task.sizes[0] < 500:
             found += [
                 Contender(f"pullback compiled step{on}", partial(ours.compiled_steps, n)),
-                Contender(f"pullback stretch{on}", partial(ours.stretches, n)),
+                Contender(f"pullback stretch{on}", partial(ours.stretches, n, False)),
+                Contender(f"pullback stretch, affine_tanh{on}", partial(ours.stretches, n, True)),
             ]
     found += [
         Contender("pullback NumPy", ours.numpy_steps),
-        Contender("pullback Numba", ours.numba_steps),
+        Contender("pullback Numba", partial(ours.numba_steps, False)),
+        Contender("pullback Numba, affine_tanh", partial(ours.numba_steps, True)),
     ]
     if cores == 1:
         found += [
@@ -245,7 +248,7 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="TEXT")
     parser.add_argument("--show", action="store_true")
     args = parser.parse_args()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 150)
     if args.show:
         show(json.loads(RESULTS.read_text()), console)
         return

@@ -21,9 +21,18 @@ class Steps:
 
     steps = 1
 
-    def __init__(self, task: Training, ending: str, threads: int, compiled: bool, run: int = 0):
+    def __init__(
+        self,
+        task: Training,
+        ending: str,
+        threads: int,
+        *,
+        compiled: bool,
+        as_one: bool = False,
+        run: int = 0,
+    ) -> None:
         self.x, self.t, self.order = task.data()
-        self.net = task.net(ending)
+        self.net = task.net(ending, as_one)
         self.loss = build("loss", f"cross_entropy_fused{ending}")
         spec = {"name": f"{task.optimizer}{ending}", "lr": task.rate(run)}
         self.optimizer = build("optimizer", spec)
@@ -56,8 +65,8 @@ class Stretches(Steps):
 
     steps = STRETCH
 
-    def __init__(self, task: Training, threads: int, run: int = 0) -> None:
-        super().__init__(task, "_numba", threads, compiled=True, run=run)
+    def __init__(self, task: Training, threads: int, as_one: bool = False, run: int = 0) -> None:
+        super().__init__(task, "_numba", threads, compiled=True, as_one=as_one, run=run)
         self.make, self.threads = Maker(threads), threads
         self.kind = kind_of(self.net, self.loss, self.optimizer, self.state)
 
@@ -83,8 +92,8 @@ class Sweep:
         self.steps = steps
         make: Any = {
             "numpy": lambda run: Steps(task, "", 1, compiled=False, run=run),
-            "compiled": lambda run: Stretches(task, 1, run),
-            "together": lambda run: Stretches(task, 1, run),
+            "compiled": lambda run: Stretches(task, 1, run=run),
+            "together": lambda run: Stretches(task, 1, run=run),
         }[way]
         self.runs = [make(run) for run in range(task.runs)]
         self.way, self.make = way, Maker(threads)
@@ -153,16 +162,16 @@ def numpy_steps(task: Training) -> Steps:
     return Steps(task, "", 2, compiled=False)
 
 
-def numba_steps(task: Training) -> Steps:
-    return Steps(task, "_numba", 2, compiled=False)
+def numba_steps(as_one: bool, task: Training) -> Steps:
+    return Steps(task, "_numba", 2, compiled=False, as_one=as_one)
 
 
 def compiled_steps(threads: int, task: Training) -> Steps:
     return Steps(task, "_numba", threads, compiled=True)
 
 
-def stretches(threads: int, task: Training) -> Stretches:
-    return Stretches(task, threads)
+def stretches(threads: int, as_one: bool, task: Training) -> Stretches:
+    return Stretches(task, threads, as_one)
 
 
 def sweep(way: str, threads: int, steps: int, task: Training) -> Sweep:

@@ -55,14 +55,20 @@ class Training:
         drawn = [rng.standard_normal(one) / np.sqrt(one[0]) for one in shapes]
         return [one.astype(self.dtype) for one in drawn]
 
-    def net(self, ending: str = "") -> Net:
-        """With the parameters above; ``ending`` is that of compiled units."""
-        affine = {"name": f"affine{ending}"}
-        stages = {
-            "z1": affine | {"width": self.sizes[1]},
+    def net(self, ending: str = "", as_one: bool = False) -> Net:
+        """With the parameters above; ``ending`` is that of compiled units.
+
+        ``as_one``: the hidden layer and its tanh are one unit, affine_tanh.
+        """
+        _, hidden, classes = self.sizes
+        last = {"name": f"affine{ending}", "width": classes}
+        stages: dict[str, Any] = {
+            "z1": {"name": f"affine{ending}", "width": hidden},
             "a1": f"tanh{ending}",
-            "z2": affine | {"width": self.sizes[2]},
+            "z2": last,
         }
+        if as_one:
+            stages = {"a1": {"name": f"affine_tanh{ending}", "width": hidden}, "z2": last}
         net = Net(stages, self.sizes[0], dtype=self.dtype)
         net.theta[...] = np.concatenate([one.ravel() for one in self.parameters()])
         return net
@@ -125,12 +131,12 @@ def picked(dz: Any) -> list[float]:
 
 
 TRAININGS = [
-    Training("founding 2-500-2, N = 200", (2, 500, 2), 200, None, "sgd", 0.1),
-    Training("founding 2-500-2, N = 200", (2, 500, 2), 200, None, "sgd", 0.1, "float64"),
+    Training("founding 2-500-2, N = 200", (2, 500, 2), 200, None, "sgd", 0.01),
+    Training("founding 2-500-2, N = 200", (2, 500, 2), 200, None, "sgd", 0.01, "float64"),
     Training("digits 64-100-10, batch 32, Adam", (64, 100, 10), 1437, 32, "adam", 1e-3),
     Training("MNIST-size 784-500-10, batch 128", (784, 500, 10), 10_000, 128, "sgd", 0.1),
 ]
-SWEEP = Training("64 runs of founding", (2, 500, 2), 200, None, "sgd", 0.1, runs=64)
+SWEEP = Training("64 runs of founding", (2, 500, 2), 200, None, "sgd", 0.01, runs=64)
 ENTROPIES = [
     CrossEntropy(*size)
     for size in ((200, 2), (200, 10), (200, 1000), (1024, 1000), (1024, 10_000), (1024, 128_000))

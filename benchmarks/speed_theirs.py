@@ -138,7 +138,7 @@ def _jax(threads: int, dtype: str) -> Any:
 
 
 def _jax_step(jax: Any, task: Training) -> tuple[Any, Any, Any]:
-    """(parameters, state), rate, x, t → the next, and the loss; SGD, or Adam as its paper has it."""
+    """(parameters, state), rate, x, t → the next, and the loss; SGD, or Adam's paper's."""
     jnp = jax.numpy
 
     def loss(p: Any, x: Any, t: Any) -> Any:
@@ -165,8 +165,8 @@ def _jax_step(jax: Any, task: Training) -> tuple[Any, Any, Any]:
         return (sgd if task.optimizer == "sgd" else adam)(p, g, state, rate), value
 
     p = [jnp.asarray(one) for one in task.parameters()]
-    zeros = [jnp.zeros_like(one) for one in p]
-    state = () if task.optimizer == "sgd" else (zeros, zeros, jnp.zeros((), p[0].dtype))
+    moments = ([jnp.zeros_like(one) for one in p] for _ in range(2))  # each is donated
+    state = () if task.optimizer == "sgd" else (*moments, jnp.zeros((), p[0].dtype))
     return step, (p, state), tuple(jnp.asarray(one) for one in task.data())
 
 
@@ -291,9 +291,9 @@ def autograd_steps(task: Training) -> Called:
 
 def thinc_steps(task: Training) -> Called:
     """Linear, a tanh layer of one's own (it ships none), Softmax and its fused gradient."""
-    from thinc.api import Adam, CategoricalCrossentropy, Linear, Model, Optimizer, Softmax_v2, chain
+    from thinc.api import SGD, Adam, CategoricalCrossentropy, Linear, Model, Softmax_v2, chain
 
-    def tanh(model: Any, x: Any, is_train: bool) -> Any:
+    def tanh(_: Any, x: Any, is_train: bool) -> Any:  # noqa: ARG001
         y = np.tanh(x)
         return y, lambda dy: (1 - y * y) * dy
 
@@ -310,7 +310,7 @@ def thinc_steps(task: Training) -> Called:
     if task.optimizer == "adam":
         optimizer = Adam(task.lr, use_averages=False, L2_is_weight_decay=False, **options)
     else:
-        optimizer = Optimizer(task.lr, use_averages=False, **options)
+        optimizer = SGD(task.lr, use_averages=False, **options)
     loss_of = CategoricalCrossentropy(normalize=True)
     batches = itertools.cycle(order)
 

@@ -16,7 +16,8 @@ Four things are optional, and the engine asks the signature or the attribute for
     a class attribute: the name shared by units with the same forward. Its default is the unit's
     own.
 ``blocks``
-    an attribute: kernels of a layer or a loss for the compiled step, see :mod:`pullback.blocks`.
+    an attribute: kernels of a layer or a loss for the compiled step, see :mod:`pullback.blocks`,
+    or of an optimizer for many steps at once, see :mod:`pullback.stretches`.
 """
 
 from __future__ import annotations

@@ -229,6 +229,13 @@ def test_a_mistake_is_one_line(words, told, capsys):
     assert told in capsys.readouterr().err
 
 
+def test_a_peer_that_has_not_the_family_says_so(capsys):
+    pytest.importorskip("torch")
+    words = ["bench", "sgd", "--sizes", "2x3", "--rounds", "2", "--baseline", "torch"]
+    assert cli.main(words) == 0
+    assert "torch at 2 × 3 float32: has no function of this family" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("peer", ["torch", "jax"])
 @pytest.mark.parametrize("name", ["cross_entropy_fused", "affine", "softmax", "tanh"])
 def test_a_peer_computes_what_the_family_does(peer, name):

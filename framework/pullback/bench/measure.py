@@ -55,6 +55,9 @@ def measure(
     variants = [Contender(name, partial(make, kind, name, tuple(files))) for name in right]
     again = [Contender(variants[0].name + AGAIN, variants[0].make)] if variants else []
     beside = peers.contenders(list(baselines), kind, names[0], family)
+    absent = {name: "has no function of this family here" for name in baselines}
+    for one in beside:
+        del absent[one.name]
     everyone = [*variants, *again, *beside, Contender(COPY, CopyTrial)]
     rng = np.random.default_rng(_SEED)
     lines: list[dict[str, Any]] = []
@@ -65,7 +68,7 @@ def measure(
             known, out = _judged(kind, references, workload, entrants)
             tell(f"{workload}: {rounds} rounds of {len(known)}")
             times, slow = race({name: entrants[name] for name in known}, rounds, rng)
-            found = _lines(times, known, {**wrong, **out, **slow}, variants[:1])
+            found = _lines(times, known, {**wrong, **absent, **out, **slow}, variants[:1])
             lines += [{**_columns(workload), **line} for line in found]
     return _frame(lines)
 
