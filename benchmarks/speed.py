@@ -56,9 +56,9 @@ def contenders(task: Any, cores: int) -> list[Contender]:
                 Contender(f"pullback stretch, affine_tanh{on}", partial(ours.stretches, n, True)),
             ]
     found += [
-        Contender("pullback NumPy", ours.numpy_steps),
-        Contender("pullback Numba", partial(ours.numba_steps, False)),
-        Contender("pullback Numba, affine_tanh", partial(ours.numba_steps, True)),
+        Contender("pullback NumPy", partial(ours.numpy_steps, cores)),
+        Contender("pullback Numba", partial(ours.numba_steps, cores, False)),
+        Contender("pullback Numba, affine_tanh", partial(ours.numba_steps, cores, True)),
     ]
     if cores == 1:
         found += [
@@ -191,7 +191,7 @@ def _table(result: dict[str, Any]) -> Table:
         middle, low, high = times_faster(result, fastest or name, name)
         table.add_row(
             name,
-            f"{np.median(result['seconds'][name]) * 1e6:,.4g}",
+            f"{np.median(result['seconds'][name]) * 1e6:,.1f}",
             f"{middle:.2f}  ({low:.2f}–{high:.2f})",
             f"{result['digits'].get(name, np.nan):.1f}",
         )

@@ -158,12 +158,12 @@ class Copy:
         return {}
 
 
-def numpy_steps(task: Training) -> Steps:
-    return Steps(task, "", 2, compiled=False)
+def numpy_steps(threads: int, task: Training) -> Steps:
+    return Steps(task, "", threads, compiled=False)
 
 
-def numba_steps(as_one: bool, task: Training) -> Steps:
-    return Steps(task, "_numba", 2, compiled=False, as_one=as_one)
+def numba_steps(threads: int, as_one: bool, task: Training) -> Steps:
+    return Steps(task, "_numba", threads, compiled=False, as_one=as_one)
 
 
 def compiled_steps(threads: int, task: Training) -> Steps:

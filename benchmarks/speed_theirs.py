@@ -89,7 +89,7 @@ def torch_entropy(compiled: bool, threads: int, task: CrossEntropy) -> Called:
 
     def first() -> list[Any]:
         loss = both()
-        return [[float(loss), *picked(z.grad)]]
+        return [[float(loss.detach()), *picked(z.grad)]]
 
     return Called(both, first)
 

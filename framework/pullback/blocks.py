@@ -38,6 +38,7 @@ from pullback.units import Array, Loss
 
 _BLOCK_BYTES = 1024 * 1024  # of activations and their gradients: a second-level cache
 _MOST_ROWS, _LANES = 128, 8  # in a block; it is made of whole vectors
+_LINE = 64  # bytes of a line of the cache
 _ROWS_PER_CHUNK, _MOST_CHUNKS = 96, 8  # what a thread takes at once, so that no sum depends on them
 _IN_THREADS = "step_in_threads"  # of the two steps in a kernel's module
 _MOST_PARAMETERS = 50_000  # beyond, whole batches in BLAS are as fast or faster
@@ -199,7 +200,7 @@ class Room:
         return cls(
             parts=np.empty((chunks, net.theta.size), net.dtype),
             own=np.empty((at_once, net.theta.size), net.dtype),
-            block=np.empty((at_once, numbers * in_block), net.dtype),
+            block=aligned((at_once, numbers * in_block), net.dtype),
             wide=np.empty((at_once, features[-1] + 8, in_block)),
             y=np.empty((rows, features[-1]), net.dtype),
             features=np.array(features),
@@ -207,6 +208,17 @@ class Room:
             rows=in_block,
             edges=edges,
         )
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An empty array whose rows begin where a line of the cache does, and may be longer."""
+    line = _LINE // dtype.itemsize
+    *others, columns = shape
+    columns = math.ceil(columns / line) * line
+    size = math.prod(others) * columns
+    whole = np.empty(size + line, dtype)
+    first = -whole.ctypes.data % _LINE // dtype.itemsize
+    return whole[first : first + size].reshape(*others, columns)
 
 
 def _rows(rows: int, bytes_each: int) -> int:

@@ -303,7 +303,8 @@ class _Rooms:
 
         batch = np.empty((workers, rows, *first.x.shape[1:]), first.x.dtype)
         labels = np.empty((workers, rows, *first.target.shape[1:]), first.target.dtype)
-        work = map(each, (room.parts, room.own, room.block, room.wide, room.y))
+        block = blocks.aligned((workers, *room.block.shape), room.block.dtype)
+        work = (each(room.parts), each(room.own), block, each(room.wide), each(room.y))
         gradient = each(first.net.gradient)
         sizes = (room.features, room.shapes, room.rows, room.edges)
         return cls((gradient, batch, labels, *work, *sizes))

@@ -20,7 +20,7 @@ from pullback_basics.cross_entropy import (
 )
 from pullback_basics.targets import ClassTargets, is_labels
 from pullback_numba.compiling import DTYPES, contiguous, exactly, into, kernel, summing
-from pullback_numba.functions import exp, largest
+from pullback_numba.functions import exp, exp_of_difference, largest
 
 if TYPE_CHECKING:
     from pullback.units import Array
@@ -47,7 +47,7 @@ def fused_rows(z: Array, labels: Array, ignored: int, losses: Array, sums: Array
                 m = top
             part = row.dtype.type(0)
             for c in range(tile.size):
-                part += exp(tile[c] - m)
+                part += exp_of_difference(tile[c] - m)
             total += part
         sums[n] = total
         counts = labels[n] != ignored
@@ -70,10 +70,10 @@ def fused_back_rows(
         row, logits = dz[n], z[n]
         if in_place:
             for c in range(row.size):  # one array alone, for what overlaps does not vectorise
-                row[c] = exp(row[c] - m) * scale
+                row[c] = exp_of_difference(row[c] - m) * scale
         else:
             for c in range(row.size):
-                row[c] = exp(logits[c] - m) * scale
+                row[c] = exp_of_difference(logits[c] - m) * scale
         if counts:
             row[label] = at_label
 

@@ -55,7 +55,7 @@ def measure(
     variants = [Contender(name, partial(make, kind, name, tuple(files))) for name in right]
     again = [Contender(variants[0].name + AGAIN, variants[0].make)] if variants else []
     beside = peers.contenders(list(baselines), kind, names[0], family)
-    absent = {name: "has no function of this family here" for name in baselines}
+    absent = dict.fromkeys(baselines, "has no function of this family here")
     for one in beside:
         del absent[one.name]
     everyone = [*variants, *again, *beside, Contender(COPY, CopyTrial)]
