@@ -17,14 +17,8 @@ from pullback.training import course
 OPTIMIZERS = [
     {"name": "sgd_numba", "lr": 0.1},
     {"name": "sgd_numba", "lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
-    {"name": "sgd_numba", "lr": 0.05, "momentum": 0.9, "dampening": 0.1},
-    {"name": "rmsprop_numba", "lr": 0.01},
-    {"name": "rmsprop_numba", "lr": 0.01, "momentum": 0.5},
-    {"name": "rmsprop_numba", "lr": 0.01, "centered": True, "momentum": 0.5},
-    {"name": "adagrad_numba", "lr": 0.05, "lr_decay": 0.1},
     {"name": "adam_numba", "lr": 0.01, "weight_decay": 0.01},
     {"name": "adam_numba", "lr": 0.01, "amsgrad": True},
-    {"name": "adamw_numba", "lr": 0.01},
 ]
 RECIPE = Recipe(steps=33, evaluate_every=10, checkpoint_every=16, batch_size=12)
 
@@ -91,8 +85,9 @@ def test_a_stretch_is_as_one_step_after_the_other_bit_for_bit(optimizer):
     same(told, seen)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("batch_size", [None, 7, 12, 50])
+@pytest.mark.parametrize(
+    ("batch_size", "dtype"), [(None, "float32"), (7, "float64"), (12, "float32")]
+)
 @pytest.mark.parametrize(
     "more",
     [
@@ -187,7 +182,7 @@ def test_one_that_fails_leaves_the_others_alone():
 
 
 def test_runs_of_different_kinds_are_made_beside_each_other():
-    variants = [OPTIMIZERS[0], OPTIMIZERS[7], OPTIMIZERS[1]]
+    variants = [OPTIMIZERS[0], OPTIMIZERS[2], OPTIMIZERS[1]]
     beside = [begun(one) for one in variants]
     together([going for going, _, _ in beside])
     for one, (_, net, _) in zip(variants, beside, strict=True):

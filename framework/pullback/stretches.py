@@ -7,7 +7,8 @@ numbers alone are spread over threads, each as it would be alone, bit for bit.
 
 An optimizer takes part by ``blocks = (kernel,)`` with ``kernel(theta, g, state, numbers)``, in
 place: ``state`` has the arrays of its state that are like θ as rows, in their order, and
-``numbers`` is what the unit's ``numbers(lr, t)`` gives for a step after t others, in float64.
+``numbers`` is what the unit's ``numbers(lr, t)`` gives for a step after t others, in float64. An
+entry t of the state, if there is one, counts the steps.
 """
 
 from __future__ import annotations
@@ -147,7 +148,14 @@ class Stretch:
             [self.optimizer.numbers(lr, taken + s) for s, lr in enumerate(self.rates)]  # type: ignore[attr-defined]
         )
 
-    def rows_of_state(self) -> list[Array]:
+    @property
+    def rows(self) -> int:
+        """Of a batch."""
+        return self.order.shape[1] or len(self.x)
+
+    @property
+    def kept(self) -> list[Array]:
+        """The arrays of the optimizer's state that are like θ."""
         return [one for one in self.state.values() if one.ndim]
 
 
@@ -226,49 +234,53 @@ class Maker:
 
     threads: int = 1
     _modules: dict[Hashable, Any] = field(default_factory=dict)
-    _rooms: dict[Hashable, _Rooms] = field(default_factory=dict)
+    _rooms: dict[Hashable, tuple[Any, ...]] = field(default_factory=dict)
     _sources: list[Array] = field(default_factory=list)
     _data: tuple[Array, Array] = (np.empty(0), np.empty(0))
 
     def __call__(self, stretches: Sequence[Stretch]) -> list[Made]:
         """All of them, which are of one kind."""
-        first, several = stretches[0], len(stretches) > 1
-        threads = self.threads if several else first.threads
-        way = "together" if several else "alone" if threads == 1 else "in_threads"
-        if first.units not in self._modules:
-            self._modules[first.units] = _kernels(first)
-        kernel = getattr(self._modules[first.units], way)
-        if threads > 1:
-            import numba
-
-            numba.set_num_threads(threads)
+        kernel, rooms = self._prepared(stretches)
         started = time.perf_counter()
-        x, target = self._stacked(stretches)
-        rooms = self._rooms_for(first, threads if several else 1, 1 if several else threads)
-        theta = np.stack([one.net.theta for one in stretches])
-        state = np.empty((len(stretches), len(first.rows_of_state()), theta.shape[1]), theta.dtype)
-        for i, one in enumerate(stretches):
-            for k, row in enumerate(one.rows_of_state()):
-                state[i, k] = row
+        first, x_and_target = stretches[0], self._stacked(stretches)
+        theta, state = _taken(stretches)
         losses, norms = np.empty((2, len(stretches), len(first.rates)))
-        rows = first.order.shape[1] or len(first.x)
         made = kernel(
-            x, target, np.stack([one.order for one in stretches]),
-            1 / rows if first.mean else 1.0, theta, state,
-            np.stack([one.numbers() for one in stretches]), first.net.weights,
-            np.array([one.bounds for one in stretches]), losses, norms, *rooms.arrays,
-        )  # fmt: skip
-        for i, one in enumerate(stretches):
-            one.net.theta[...] = theta[i]
-            for k, row in enumerate(one.rows_of_state()):
-                row[...] = state[i, k]
-            if "t" in one.state:
-                one.state["t"] += made[i]
+            *x_and_target,
+            np.stack([one.order for one in stretches]),
+            1 / first.rows if first.mean else 1.0,
+            theta,
+            state,
+            np.stack([one.numbers() for one in stretches]),
+            first.net.weights,
+            np.array([one.bounds for one in stretches]),
+            losses,
+            norms,
+            *rooms,
+        )
+        _given_back(stretches, theta, state, made)
         each = (time.perf_counter() - started) / max(int(made.sum()), 1)
         return [
             Made(losses[i, :k].tolist(), norms[i, :k].tolist(), each * int(k))
             for i, k in enumerate(made)
         ]
+
+    def _prepared(self, stretches: Sequence[Stretch]) -> tuple[Any, tuple[Any, ...]]:
+        """The kernel, and the arrays that its workers work in."""
+        first, several = stretches[0], len(stretches) > 1
+        threads = self.threads if several else first.threads
+        way = "together" if several else "alone" if threads == 1 else "in_threads"
+        if threads > 1:
+            import numba
+
+            numba.set_num_threads(threads)
+        if first.units not in self._modules:
+            self._modules[first.units] = _kernels(first)
+        key = (first.units, first.rows, way)
+        if key not in self._rooms:
+            workers = threads if several else 1
+            self._rooms[key] = _rooms(first, workers, 1 if several else threads)
+        return getattr(self._modules[first.units], way), self._rooms[key]
 
     def _stacked(self, stretches: Sequence[Stretch]) -> tuple[Array, Array]:
         """The data of all, which stay the same from one stretch to the next."""
@@ -279,35 +291,41 @@ class Maker:
             self._sources, self._data = sources, (np.stack(sources), target)
         return self._data
 
-    def _rooms_for(self, first: Stretch, workers: int, threads: int) -> _Rooms:
-        """The arrays of so many workers, each of which has so many threads."""
-        rows = first.order.shape[1] or len(first.x)
-        key = (first.units, rows, workers, threads)
-        if key not in self._rooms:
-            self._rooms[key] = _Rooms.of(first, rows, workers, threads)
-        return self._rooms[key]
+
+def _taken(stretches: Sequence[Stretch]) -> tuple[Array, Array]:
+    """θ of each run as a row, and the rows of its optimizer's state."""
+    theta = np.stack([one.net.theta for one in stretches])
+    state = np.empty((len(stretches), len(stretches[0].kept), theta.shape[1]), theta.dtype)
+    for rows, one in zip(state, stretches, strict=True):
+        for row, kept in zip(rows, one.kept, strict=True):
+            row[...] = kept
+    return theta, state
 
 
-@dataclass(frozen=True)
-class _Rooms:
-    """What each worker of a kernel works in, and the sizes of blocks."""
+def _given_back(stretches: Sequence[Stretch], theta: Array, state: Array, made: Array) -> None:
+    for i, one in enumerate(stretches):
+        one.net.theta[...] = theta[i]
+        for kept, row in zip(one.kept, state[i], strict=True):
+            kept[...] = row
+        if "t" in one.state:
+            one.state["t"] += made[i]
 
-    arrays: tuple[Any, ...]
 
-    @classmethod
-    def of(cls, first: Stretch, rows: int, workers: int, threads: int) -> _Rooms:
-        room = blocks.Room.of(first.net, rows, threads)
+def _rooms(first: Stretch, workers: int, threads: int) -> tuple[Any, ...]:
+    """What so many workers work in, each of so many threads, and the sizes of blocks."""
+    room = blocks.Room.of(first.net, first.rows, threads)
 
-        def each(one: Array) -> Array:
-            return np.empty((workers, *one.shape), one.dtype)
+    def each(one: Array) -> Array:
+        return np.empty((workers, *one.shape), one.dtype)
 
-        batch = np.empty((workers, rows, *first.x.shape[1:]), first.x.dtype)
-        labels = np.empty((workers, rows, *first.target.shape[1:]), first.target.dtype)
-        block = blocks.aligned((workers, *room.block.shape), room.block.dtype)
-        work = (each(room.parts), each(room.own), block, each(room.wide), each(room.y))
-        gradient = each(first.net.gradient)
-        sizes = (room.features, room.shapes, room.rows, room.edges)
-        return cls((gradient, batch, labels, *work, *sizes))
+    block = blocks.aligned((workers, *room.block.shape), room.block.dtype)
+    return (
+        each(first.net.gradient),
+        np.empty((workers, first.rows, *first.x.shape[1:]), first.x.dtype),
+        np.empty((workers, first.rows, *first.target.shape[1:]), first.target.dtype),
+        *(each(room.parts), each(room.own), block, each(room.wide), each(room.y)),
+        *(room.features, room.shapes, room.rows, room.edges),
+    )
 
 
 def _kernels(stretch: Stretch) -> Any:

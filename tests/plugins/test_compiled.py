@@ -202,3 +202,37 @@ def test_a_missing_extra_is_one_line(monkeypatch):
     with pytest.raises(RegistryError, match=r"pip install 'pullback\[numba\]'$"):
         registry.lookup("layer", "tanh_numba")
     assert "tanh" in registry.names("layer")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sgd", {}),
+        ("sgd", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
+        ("sgd", {"momentum": 0.9, "dampening": 0.1}),
+        ("rmsprop", {"weight_decay": 0.01}),
+        ("rmsprop", {"momentum": 0.5}),
+        ("rmsprop", {"centered": True}),
+        ("rmsprop", {"centered": True, "momentum": 0.5}),
+        ("adagrad", {"lr_decay": 0.1}),
+        ("adam", {"weight_decay": 0.01}),
+        ("adam", {"amsgrad": True}),
+        ("adamw", {}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_optimizers_block_is_its_step_bit_for_bit(name, options, dtype):
+    unit = build("optimizer", {"name": f"{name}_numba", **options})
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=50).astype(dtype)
+    state = unit.init(theta)
+    rows = np.array([one for one in state.values() if one.ndim]).reshape(-1, 50).astype(dtype)
+    own = theta.copy()
+    for t in range(4):
+        g, lr = rng.normal(size=50).astype(dtype), 0.1 / (t + 1)
+        theta, state = unit.step(theta, g, state, lr)
+        unit.blocks[0](own, g, rows, np.array(unit.numbers(lr, t), dtype=float))
+    assert own.tobytes() == theta.tobytes()
+    for row, one in zip(rows, (one for one in state.values() if one.ndim), strict=True):
+        assert row.tobytes() == one.tobytes()
