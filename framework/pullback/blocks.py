@@ -110,7 +110,8 @@ def {name}(x, target, scale, theta, gradient, parts, own, room, wide, y, n, shap
             x[a:b], target[a:b], scale, theta, parts[c], own[at], room[at], wide[at], y[a:b],
             n, shapes, rows,
         )
-    gradient[:] = parts[0]
+    for i in range(gradient.size):  # an assignment of arrays would be compiled with its errors
+        gradient[i] = parts[0][i]
     total = totals[0]
     for c in range(1, len(edges) - 1):
         gradient += parts[c]
@@ -145,8 +146,9 @@ class CompiledStep:
         room = self._rooms[rows]
         scale = 1 / rows if reduction == "mean" else 1.0
         value = scale * self._step(
-            x, target, scale, self.net.theta, self.net.gradient, room.parts, room.own, room.block,
-            room.wide, room.y, room.features, room.shapes, room.rows, room.edges,
+            constant(x), constant(target), scale, self.net.theta, self.net.gradient, room.parts,
+            room.own, room.block, room.wide, room.y, room.features, room.shapes, room.rows,
+            room.edges,
         )  # fmt: skip
         if not math.isfinite(value):
             return self.net.value_and_gradient(x, target, self.loss, reduction)
@@ -208,6 +210,13 @@ class Room:
             rows=in_block,
             edges=edges,
         )
+
+
+def constant(array: Array) -> Array:
+    """The array as one that is not written to: kernels are compiled for such, and not twice."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -43,7 +43,8 @@ from {module} import {kernel} as update
 @njit(error_model="numpy")
 def take(x, target, rows, batch, labels):
     for r in range(rows.size):
-        batch[r] = x[rows[r]]
+        for k in range(x.shape[1]):
+            batch[r, k] = x[rows[r], k]
         labels[r] = target[rows[r]]
 
 
@@ -287,8 +288,9 @@ class Maker:
         sources = [one.x for one in stretches]
         known = len(sources) == len(self._sources)
         if not known or any(a is not b for a, b in zip(sources, self._sources, strict=True)):
-            target = np.stack([one.target for one in stretches])
-            self._sources, self._data = sources, (np.stack(sources), target)
+            stacked = sources, [one.target for one in stretches]
+            x, target = (blocks.constant(np.stack(one)) for one in stacked)
+            self._sources, self._data = sources, (x, target)
         return self._data
 
 

@@ -83,7 +83,8 @@ def fused_block(z: Array, labels: Array, scale: float, dz: Array, room: Array) -
     """Σ ℓ, and dz = scale (ŷ − t); z: (C, rows), of which there are as many as labels."""
     rows = labels.size
     m, total = room[0], room[1]
-    m[:] = z[0]
+    for r in range(m.size):
+        m[r] = z[0, r]
     total[:] = 0
     for c in range(1, z.shape[0]):
         for r in range(z.shape[1]):
@@ -186,7 +187,8 @@ def exact_columns(z: Array, labels: Array, losses: Array, p: Array, room: Array)
         if not 0 <= labels[r] < z.shape[0]:
             return False
     m, s, rest, top = room[0], room[1], room[2], room[3]
-    m[:] = z[0]
+    for r in range(m.size):
+        m[r] = z[0, r]
     top[:] = 0
     for c in range(1, z.shape[0]):
         for r in range(z.shape[1]):
@@ -249,7 +251,9 @@ def exact_block(z: Array, labels: Array, scale: float, dz: Array, room: Array) -
     dl[:] = scale
     dz[:, rows:] = 0
     exact_back_columns(p, labels, dl, dz, room)
-    total: float = losses[:rows].sum()
+    total = 0.0
+    for r in range(rows):
+        total += losses[r]
     return total
 
 
