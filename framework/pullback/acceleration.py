@@ -18,7 +18,7 @@ _KINDS = ("layer", "loss", "optimizer")
 # What compiled units save, in seconds: a step, and a number that a stage gives in it. Measured on
 # the founding network and on the digits.
 _A_STEP, _A_NUMBER = 60e-6, 2e-9
-_WORTH_IT = 2.0  # to load Numba and what it compiled takes a second; to compile it first, ten to twenty
+_WORTH_IT = 2.0  # to load what was compiled takes a second; to compile it first, ten to twenty
 
 
 def ending(word: str, steps: int, numbers: int) -> str | None:
