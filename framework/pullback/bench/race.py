@@ -85,11 +85,11 @@ class Entrant:
 
     def calls(self) -> int:
         """How many calls make a turn."""
-        calls, seconds = 1, self.turn(1)
-        for _ in range(2):  # the first call of all is slow
+        calls = 1
+        for part in (1, 4, 4):  # the first call of all is slow
+            seconds = self.turn(max(calls // part, 1))
             calls = int(min(max(TURN / max(seconds, 1e-9), 1), _MOST_CALLS))
-            seconds = self.turn(max(calls // 4, 1))
-        return int(min(max(TURN / max(seconds, 1e-9), 1), _MOST_CALLS))
+        return calls
 
     def _ask(self, *order: object) -> Any:
         try:

@@ -73,9 +73,7 @@ def crossings(frame: pd.DataFrame) -> list[tuple[int, str, str, str, float]]:
         )
         for a, b in itertools.permutations(middle.columns, 2):
             sizes = middle.index.to_numpy(float)
-            lead = np.log(
-                middle[b].to_numpy() / middle[a].to_numpy()
-            )  # of a, where it is the faster
+            lead = np.log(middle[b].to_numpy() / middle[a].to_numpy())  # > 0: a is the faster
             leads = (high[a] < low[b]).to_numpy(), (high[b] < low[a]).to_numpy()
             for i in range(len(sizes) - 1):
                 if leads[0][i] and leads[1][i + 1]:

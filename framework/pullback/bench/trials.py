@@ -38,6 +38,14 @@ class Workload:
         """The same with so few rows that they have no more numbers than that."""
         return replace(self, rows=max(min(self.rows, numbers // self.features), 1))
 
+    def rng(self) -> np.random.Generator:
+        return np.random.default_rng([7, self.rows, self.features])
+
+    def theta_and_g(self) -> tuple[Array, Array]:
+        """What an optimizer is given."""
+        rng = self.rng()
+        return self.normal(rng).ravel(), self.normal(rng).ravel()
+
     def normal(self, rng: np.random.Generator) -> Array:
         kind = np.float32 if self.dtype == "float32" else np.float64
         return rng.standard_normal((self.rows, self.features), dtype=kind).astype(self.dtype)
@@ -66,7 +74,7 @@ def unit_of(kind: str, name: str, features: int) -> Any:
 
 def inputs_of(kind: str, unit: Any, workload: Workload) -> Inputs:
     """Normal numbers, or the unit's own samples repeated; labels in turn; dℓ = 1/N."""
-    rng = np.random.default_rng([7, workload.rows, workload.features])
+    rng = workload.rng()
     small = Subject(kind, "", unit).fitted().case()
     x = workload.normal(rng)
     if hasattr(unit, "samples"):
@@ -130,9 +138,8 @@ class StepTrial:
     """θ, state ← step(θ, g, state, lr), in place where the optimizer can."""
 
     def __init__(self, unit: Any, workload: Workload) -> None:
-        rng = np.random.default_rng([7, workload.rows, workload.features])
         self.unit = unit
-        self.theta, self.g = (workload.normal(rng).ravel() for _ in range(2))
+        self.theta, self.g = workload.theta_and_g()
         self.first = self.theta.copy()
         self.state = unit.init(self.theta)
         self._options = {}

@@ -37,8 +37,7 @@ def truth(kind: str, names: Sequence[str], workload: Workload) -> list[Array] | 
 def _wide(kind: str, name: str, workload: Workload) -> list[Array]:
     unit = unit_of(kind, name, workload.features)
     if kind == "optimizer":
-        rng = np.random.default_rng([7, workload.rows, workload.features])
-        theta, g = (workload.normal(rng).ravel().astype(WIDE) for _ in range(2))
+        theta, g = (one.astype(WIDE) for one in workload.theta_and_g())
         return [stepped(unit, theta, g)]
     given = inputs_of(kind, unit, workload).astype(WIDE)
     y, gradients = Case("", unit, given.inputs, given.target).both(given.dy)

@@ -96,6 +96,7 @@ class _Course:
         self.waiting = deque(i for i in range(len(jobs)) if not manifest.is_done(jobs[i]))
         share = max(-(-len(self.waiting) // terms.workers), 1)
         self.stack = share if terms.stack is None else terms.stack
+        self.kinds = [kind_of(one) for one in configs] if self.stack > 1 else [""] * len(jobs)
         self.under_way: set[int] = set()
         self.attempts: dict[int, int] = {}
         self.endings: dict[str, Ending] = {}
@@ -108,12 +109,12 @@ class _Course:
 
     def _next(self) -> list[int]:
         """The job that waits longest, and those like it that are to be made together with it."""
-        first = kind_of(self.configs[self.waiting[0]]) if self.stack > 1 else ""
+        first = self.kinds[self.waiting[0]]
         chosen = [self.waiting[0]]
         for number in itertools.islice(self.waiting, 1, None):
             if len(chosen) == self.stack:
                 break
-            if kind_of(self.configs[number]) == first:
+            if self.kinds[number] == first:
                 chosen.append(number)
         for number in chosen:
             self.waiting.remove(number)
