@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback import Net, build
-from pullback.net import loss_value
+from pullback.loss import loss_value
 
 CHECKED = 5  # steps whose losses are judged
 BATCHES = 60  # drawn beforehand, used again and again

@@ -9,7 +9,7 @@ import pytest
 
 from pullback import Net, build
 from pullback.errors import ConfigError, RunError
-from pullback.net import loss_and_cotangent, loss_value
+from pullback.loss import loss_and_cotangent, loss_value
 
 STAGES = {
     "z1": {"name": "affine", "width": 7},
@@ -228,3 +228,64 @@ def test_a_stage_that_changes_the_type_is_refused():
 def test_a_loss_that_averages_itself_is_told_to_return_one_value_a_row():
     with pytest.raises(RunError, match=r"mean_loss: forward returned shape \(\).*one value for"):
         Net({"a": "identity"}, 4).value_and_gradient(X.astype("f"), LABELS, MeanLoss())
+
+
+@dataclass(frozen=True)
+class AtOnce:
+    """½(y − t)², whose two parts must not be asked for where both are to be had at once."""
+
+    losses: tuple[int, ...] = (6,)
+
+    def forward(self, y, target):
+        raise AssertionError
+
+    def backward(self, residual, dl):
+        raise AssertionError
+
+    def value_and_gradient(self, y, target, dl, out=None):
+        d = y - target
+        losses = (d * d).sum(axis=-1) / 2
+        return np.resize(losses, self.losses), np.multiply(d, dl[..., None], out=out)
+
+
+@dataclass(frozen=True)
+class AtOnceOfOneRow(AtOnce):
+    def value_and_gradient(self, y, target, dl, out=None):
+        losses, dy = super().value_and_gradient(y, target, dl)
+        return losses, dy[0]
+
+
+def test_value_and_gradient_of_a_loss_are_had_at_once_where_they_can_be():
+    net, target = Net({"a": "identity"}, 4, dtype="float64"), RNG.normal(size=(6, 4))
+    value, y = net.value_and_gradient(X, target, AtOnce())
+    assert value == pytest.approx(((X - target) ** 2).sum() / 12)
+    _, dy = loss_and_cotangent(AtOnce(), y, target, "sum")
+    np.testing.assert_allclose(dy, X - target)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (AtOnce((1,)), r"at_once: value_and_gradient returned shape \(1,\).*one value for each"),
+        (AtOnceOfOneRow(), r"value_and_gradient returned a gradient of shape \(4,\) for a pred"),
+    ],
+)
+def test_a_wrong_loss_at_once_is_named(loss, message):
+    net = Net({"a": "identity"}, 4, dtype="float64")
+    with pytest.raises(RunError, match=message):
+        net.value_and_gradient(X, RNG.normal(size=(6, 4)), loss)
+
+
+def test_weights_that_cannot_be_had_are_the_losss_mistake():
+    class Weighs(AtOnce):
+        def example_weights(self, target):
+            raise KeyError("no weights")
+
+    with pytest.raises(RunError, match="weighs: example_weights raised KeyError"):
+        loss_and_cotangent(Weighs(), X, X)
+
+
+def test_a_label_out_of_range_is_told_of_whatever_the_weights():
+    loss = build("loss", {"name": "nll", "weight": [1, 3, 1]})
+    with pytest.raises(RunError, match="the target of row 1 is 3, and there are 3 classes"):
+        loss_and_cotangent(loss, np.zeros((2, 3)), np.array([0, 3]))

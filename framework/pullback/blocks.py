@@ -33,7 +33,8 @@ from typing import Any
 import numpy as np
 
 from pullback import sourcefile
-from pullback.net import Net, Reduction
+from pullback.loss import Reduction
+from pullback.net import Net
 from pullback.units import Array, Loss
 
 _BLOCK_BYTES = 1024 * 1024  # of activations and their gradients: a second-level cache

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pullback.errors import RunError
-from pullback.net import Net, Reduction, loss_and_cotangent
+from pullback.loss import Reduction, loss_and_cotangent
+from pullback.net import Net
 from pullback.registry import name_of
 from pullback.units import Array, Loss
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from pullback.data import Part
-from pullback.net import Net, example_weights, loss_value
+from pullback.loss import example_weights, loss_value
+from pullback.net import Net
 from pullback.units import Array, Loss
 
 Metrics = dict[str, float]

@@ -15,7 +15,8 @@ from pullback import registry
 from pullback.acceleration import compiled, ending
 from pullback.data import Data, Split, prepare
 from pullback.errors import ConfigError, PullbackError, nearest
-from pullback.net import Net, loss_and_cotangent
+from pullback.loss import loss_and_cotangent
+from pullback.net import Net
 from pullback.options import build
 from pullback.refusals import forbidden
 from pullback.stretches import finish

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from pullback.errors import ConfigError, PullbackError, RunError
+from pullback.loss import Reduction, loss_and_cotangent
 from pullback.options import build
 from pullback.registry import name_of
-from pullback.units import Array, Layer, Loss
+from pullback.units import Array, Layer, Loss, takes
 
-Reduction = Literal["mean", "sum", "none"]
 Tape = list[Any]  # what each stage keeps for its backward
 
 _INIT_STREAM = 2  # of the seed; the data draw from 0 and 1, the batches from 3
-
-
-@functools.cache
-def takes(unit: type, method: str, option: str) -> bool:
-    """Whether a unit's method has that optional argument, ``out`` or ``needs_dx``."""
-    return option in inspect.signature(getattr(unit, method)).parameters
 
 
 @dataclass(frozen=True)
@@ -200,85 +192,10 @@ class Net:
         """L and y at θ, through the net's own buffers; ``gradient`` becomes dL/dθ."""
         buffers = self.buffers(len(x))
         y, tape = self.forward(x, buffers)
-        value, dy = loss_and_cotangent(loss, y, target, reduction, buffers)
+        room = buffers.dy, buffers.dl
+        value, dy = loss_and_cotangent(loss, y, target, reduction, room)
         self.backward(tape, dy, buffers)
         return value, y
-
-
-def loss_and_cotangent(
-    loss: Loss,
-    y: Array,
-    target: Array,
-    reduction: Reduction = "mean",
-    buffers: Buffers | None = None,
-) -> tuple[float, Array]:
-    """L = Σℓ / Σweights (mean) or Σℓ (sum), and dL/dy: stage (7), dℓ = 1/N, and the loss's own."""
-    losses, residual = _forward_loss(loss, y, target)
-    room = None if buffers is None else buffers.dl
-    total, dl = reduced(losses, example_weights(loss, target), reduction, room)
-    options = {"out": buffers.dy} if buffers and takes(type(loss), "backward", "out") else {}
-    try:
-        dy = loss.backward(residual, dl, **options)
-    except Exception as error:
-        raise _loss_error(loss, "backward", error) from error
-    if not isinstance(dy, np.ndarray):
-        raise RunError(f"{name_of(loss)}: backward returned {type(dy).__name__}, no array")
-    if dy.shape != y.shape:
-        raise RunError(
-            f"{name_of(loss)}: backward returned a gradient of shape {dy.shape} for a prediction "
-            f"of shape {y.shape}; a gradient has the shape of its value"
-        )
-    return total, dy
-
-
-def loss_value(loss: Loss, y: Array, target: Array, reduction: Reduction = "mean") -> Any:
-    """L alone: a number, or one for each row where the reduction is ``none``."""
-    losses, _ = _forward_loss(loss, y, target)
-    if reduction == "none":
-        return losses
-    return reduced(losses, example_weights(loss, target), reduction)[0]
-
-
-def example_weights(loss: Loss, target: Array) -> Array | None:
-    """What each row counts for in a mean; None where every row counts for one."""
-    weights = getattr(loss, "example_weights", None)
-    return None if weights is None else weights(target)
-
-
-def _forward_loss(loss: Loss, y: Array, target: Array) -> tuple[Array, Any]:
-    try:
-        losses, residual = loss.forward(y, target)
-    except Exception as error:
-        raise _loss_error(loss, "forward", error) from error
-    if not isinstance(losses, (np.ndarray, np.generic)):
-        raise RunError(f"{name_of(loss)}: forward returned {type(losses).__name__}, no array")
-    if losses.shape != y.shape[:-1]:
-        raise RunError(
-            f"{name_of(loss)}: forward returned shape {losses.shape} for a prediction of shape "
-            f"{y.shape}; a loss returns one value for each row, {y.shape[:-1]}"
-        )
-    return losses, residual
-
-
-def reduced(
-    losses: Array,
-    weights: Array | None,
-    reduction: Reduction = "mean",
-    room: Array | None = None,
-) -> tuple[float, Array]:
-    """L and dL/dℓ: 1/N, or 1/Σweights, for a mean; it is in ``room``, where it fits there."""
-    if reduction not in ("mean", "sum"):
-        raise ConfigError(f"a gradient needs one number: reduction mean or sum, not '{reduction}'")
-    count = 1.0
-    if reduction == "mean":
-        count = float(losses.size if weights is None else weights.sum())
-        if count == 0:
-            raise RunError("no row counts: every target of the batch is ignored or has weight 0")
-    total = float(losses.sum(dtype=np.float64)) / count
-    fits = room is not None and room.shape == losses.shape and room.dtype == losses.dtype
-    dl = room if room is not None and fits else np.empty_like(losses)
-    dl.fill(1 / count)
-    return total, dl
 
 
 def _first_values(
@@ -358,7 +275,3 @@ def _shape_error(
 def _stage_error(stage: Stage, way: str, error: Exception) -> RunError:
     problem = f"{type(error).__name__}: {error}"
     return RunError(f"stage {stage.name} ({stage.unit}): {way} raised {problem}")
-
-
-def _loss_error(loss: Loss, way: str, error: Exception) -> RunError:
-    return RunError(f"loss {name_of(loss)}: {way} raised {type(error).__name__}: {error}")

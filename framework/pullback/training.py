@@ -16,12 +16,13 @@ from pullback.data import Batches, Data, Part
 from pullback.divergence import first_not_finite
 from pullback.errors import ConfigError
 from pullback.evaluation import Metrics, accuracy, evaluate
+from pullback.loss import Reduction, example_weights
 from pullback.meter import Meter
-from pullback.net import Net, Reduction, example_weights, takes
+from pullback.net import Net
 from pullback.options import build
 from pullback.state import Progress
 from pullback.stretches import Made, Stretch, finish, kind_of
-from pullback.units import Array, Loss, Optimizer, Schedule, State
+from pullback.units import Array, Loss, Optimizer, Schedule, State, takes
 
 Observer = Callable[[int, Metrics], None]  # called with a step and what was measured at it
 Course = Generator[Stretch, Made, "Result"]  # a training that gives out stretches of its steps

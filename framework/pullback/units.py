@@ -22,6 +22,8 @@ Four things are optional, and the engine asks the signature or the attribute for
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -63,6 +65,8 @@ class Loss(Protocol):
     (1 if it is absent). The mean is then Σℓ / Σweights, as PyTorch has it for labels.
     ``targets = "classes"``, a class attribute, is optional: the loss takes labels, or rows of
     probabilities, and no numbers to be predicted.
+    ``value_and_gradient(y, target, dℓ) -> (ℓ, dy)`` is optional: both at once, where that costs
+    less than one after the other. Training calls it in their place.
     """
 
     @property
@@ -122,3 +126,9 @@ KINDS: Mapping[str, type] = {
     "initializer": Initializer,
     "dataset": Dataset,
 }
+
+
+@functools.cache
+def takes(unit: type, method: str, option: str) -> bool:
+    """Whether a unit's method has that optional argument, ``out`` or ``needs_dx``."""
+    return option in inspect.signature(getattr(unit, method)).parameters

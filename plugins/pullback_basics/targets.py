@@ -42,7 +42,7 @@ class ClassTargets:
         counted: Array = target != self.ignore_index
         if not self.weight:
             return counted.astype(float)
-        return np.where(counted, np.asarray(self.weight)[np.where(counted, target, 0)], 0.0)
+        return np.where(counted, np.take(self.weight, target, mode="clip"), 0.0)
 
     def target_rows(self, target: Array, y: Array) -> Array:
         """T: (..., N, C) for predictions y: (..., N, C), in the real type of y."""

@@ -28,15 +28,24 @@ if TYPE_CHECKING:
 TILE = 2048  # numbers of a row at once: they stay in the first cache
 
 
+@kernel
+def are_labels(labels: Array, ignored: int, classes: int) -> bool:
+    """Whether each is one of C classes, or ignored."""
+    right = True
+    for label in labels:
+        right &= label == ignored or 0 <= label < classes
+    return right
+
+
 @summing
 def fused_rows(z: Array, labels: Array, ignored: int, losses: Array, sums: Array) -> bool:
     """ℓ and Σ e^(z − m) of each row, whose maximum m so far grows on the way through its tiles.
 
     False where a label is none of C classes, and the rest is not done.
     """
+    if not are_labels(labels, ignored, z.shape[1]):
+        return False
     for n in range(z.shape[0]):
-        if labels[n] != ignored and not 0 <= labels[n] < z.shape[1]:
-            return False
         row = z[n]
         m, total = row.dtype.type(-np.inf), row.dtype.type(0)
         for start in range(0, row.size, TILE):
@@ -52,6 +61,39 @@ def fused_rows(z: Array, labels: Array, ignored: int, losses: Array, sums: Array
         sums[n] = total
         counts = labels[n] != ignored
         losses[n] = np.log(total) - (row[labels[n]] - m) if counts else row.dtype.type(0)
+    return True
+
+
+@summing
+def fused_rows_at_once(
+    z: Array, labels: Array, ignored: int, dl: Array, losses: Array, dz: Array, in_place: bool
+) -> bool:
+    """ℓ and dz of a row while it is in cache; ``dz`` may be ``z``, and then says so.
+
+    False where a label is none of C classes, and nothing is done.
+    """
+    one = z.dtype.type(1)
+    if not are_labels(labels, ignored, z.shape[1]):
+        return False
+    for n in range(z.shape[0]):
+        logits, row, label = z[n], dz[n], labels[n]
+        counts = label != ignored
+        m, total = largest(logits), z.dtype.type(0)
+        ahead = logits[label] - m if counts else z.dtype.type(0)
+        if in_place:
+            for c in range(row.size):  # one array alone, for what overlaps does not vectorise
+                row[c] = exp_of_difference(row[c] - m)
+                total += row[c]
+        else:
+            for c in range(row.size):
+                row[c] = exp_of_difference(logits[c] - m)
+                total += row[c]
+        losses[n] = np.log(total) - ahead if counts else z.dtype.type(0)
+        scale = dl[n] / total if counts else z.dtype.type(0)
+        for c in range(row.size):
+            row[c] *= scale
+        if counts:
+            row[label] = (exp(ahead) / total - one) * dl[n]
     return True
 
 
@@ -129,6 +171,13 @@ class _Labels(ClassTargets):
         return z, np.ascontiguousarray(labels.reshape(-1), np.int64)
 
 
+def room_for(z: Array, out: Array | None) -> tuple[Array, bool]:
+    """Where dz is written: ``out``, if it lies as z does; and whether it lies over z."""
+    if out is None or not out.flags.c_contiguous:
+        return np.empty_like(z), False
+    return out.reshape(z.shape), np.may_share_memory(out, z)
+
+
 @dataclass(frozen=True)
 class CrossEntropyFusedNumba(_Labels, CrossEntropyFused):
     """ℓ = log Σ eᶻ − z_t;  dz = (ŷ − t) dℓ. ``cross_entropy_fused``, compiled.
@@ -162,12 +211,23 @@ class CrossEntropyFusedNumba(_Labels, CrossEntropyFused):
             return super().backward(residual, dl, out=out)
         z, labels, sums = residual
         _, dl = contiguous(z, dl)
-        dz = np.empty_like(z)
-        if out is not None and out.flags.c_contiguous:
-            dz = out.reshape(z.shape)
-        in_place = np.shares_memory(dz, z)
+        dz, in_place = room_for(z, out)
         fused_back_rows(z, labels, self.ignore_index, sums, dl.reshape(-1), dz, in_place)
         return into(out, dz.reshape(*dl.shape, -1))
+
+    def value_and_gradient(
+        self, y: Array, target: Array, dl: Array, out: Array | None = None
+    ) -> tuple[Array, Array]:
+        rows = self.rows(y, target)
+        if rows is not None:
+            z, labels = rows
+            _, slopes = contiguous(z, dl)
+            losses, (dz, in_place) = np.empty(len(z), z.dtype), room_for(z, out)
+            given = z, labels, self.ignore_index, slopes.reshape(-1), losses, dz, in_place
+            if fused_rows_at_once(*given):
+                return losses.reshape(y.shape[:-1]), into(out, dz.reshape(y.shape))
+        losses, residual = self.forward(y, target)
+        return losses, self.backward(residual, dl, out=out)
 
 
 @exactly

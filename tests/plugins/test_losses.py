@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from shipped import plain_units
 
 from pullback import registry
-from pullback.net import loss_and_cotangent, loss_value
+from pullback.loss import loss_and_cotangent, loss_value
 from pullback.options import build
 
 CLASS_OPTIONS = {"weight": (0.5, 2.0, 1.25), "ignore_index": 1, "label_smoothing": 0.2}

@@ -41,6 +41,8 @@ def may_skip(subject: Subject) -> set[str]:
         found.add("extremes")  # a chain through log leaves its domain
     if not subject.variants():
         found.add("options")
+    if subject.kind == "loss" and not hasattr(unit, "value_and_gradient"):
+        found.add("at_once")
     return found
 
 

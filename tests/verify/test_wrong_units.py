@@ -335,6 +335,62 @@ class OtherGradientsWithoutDx(Parameters):
         return (dx, dW, db) if needs_dx else (None, dW, 0 * db)
 
 
+class AtOnce(OnLogits):
+    """Both in one call, right as it stands."""
+
+    def value_and_gradient(self, y, target, dl, out=None):
+        losses, residual = self.forward(y, target)
+        dy = self.backward(residual, dl)
+        if out is None:
+            return losses, dy
+        out[...] = dy
+        return losses, out
+
+
+@wrong("at_once", "dℓ left out at once")
+class AtOnceForASum(AtOnce):
+    def value_and_gradient(self, y, target, dl, out=None):
+        return super().value_and_gradient(y, target, np.ones_like(dl), out=out)
+
+
+@wrong("at_once")
+class AtOnceOfAMean(AtOnce):
+    """L in the place of ℓ."""
+
+    def value_and_gradient(self, y, target, dl, out=None):
+        losses, dy = super().value_and_gradient(y, target, dl, out=out)
+        return np.full_like(losses, losses.mean()), dy
+
+
+@wrong("at_once", "out ignored")
+class AtOnceInAnotherArray(AtOnce):
+    def value_and_gradient(self, y, target, dl, out=None):
+        return super().value_and_gradient(y, target, dl)
+
+
+@wrong("at_once", "added into the buffer")
+class AtOnceAdded(AtOnce):
+    def value_and_gradient(self, y, target, dl, out=None):
+        losses, dy = super().value_and_gradient(y, target, dl)
+        return losses, dy if out is None else np.add(out, dy, out=out)
+
+
+@wrong("at_once", "input written to")
+class AtOnceOverTheLogits(AtOnce):
+    """Its exponentials are in the place of y, which others read."""
+
+    def value_and_gradient(self, y, target, dl, out=None):
+        found = super().value_and_gradient(y, target, dl, out=out)
+        np.exp(y, out=y)
+        return found
+
+
+@wrong("at_once")
+class AtOnceBroken(AtOnce):
+    def value_and_gradient(self, y, target, dl, out=None):
+        return super().value_and_gradient(y, target, dl)[1]
+
+
 @wrong("extremes", "maximum of the whole batch")
 class GlobalMaximum(Rows):
     """The largest of all rows taken out of each."""

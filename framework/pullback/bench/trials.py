@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from pullback import registry
-from pullback.net import takes
 from pullback.options import build, options_of
-from pullback.units import Array
+from pullback.units import Array, takes
 from pullback.verify.cases import Case, Subject
 
 _STEPS = 3  # of an optimizer, that its answer is had from

@@ -10,7 +10,8 @@ import numpy as np
 
 from pullback import registry
 from pullback.errors import ConfigError, nearest
-from pullback.net import Net, example_weights, reduced
+from pullback.loss import divisor, example_weights, mean
+from pullback.net import Net
 from pullback.notation import symbols
 from pullback.tracing.stages import Place, chain
 from pullback.units import Array
@@ -135,14 +136,14 @@ def trace(net: Net, loss: Any, x: Array, target: Array) -> Trace:
         given |= {**place.params, **_target(place, y, target)}
         ways.append(_Way(place, y, (target,) if place.takes_target else ()))
         y = ways[-1].y
-    weights = example_weights(loss, target)
-    total, dy = reduced(y, weights)
-    mean = _Mean(total, dy, weights is not None and not (weights == 1).all())
+    weights, count = example_weights(loss, target), divisor(loss, target, y.shape)
+    dy = np.full_like(y, 1 / count)
+    last = _Mean(mean(y, count), dy, weights is not None and not (weights == 1).all())
     links = list[Link]()
     for way in reversed(ways):
         links.insert(0, way.back(dy))
         dy = links[0].gradients[0]
-    lines = _Lines(links, mean)
+    lines = _Lines(links, last)
     return Trace(given, tuple(lines.forward()), tuple(lines.backward()), tuple(links))
 
 

@@ -72,6 +72,14 @@ class Case:
         y, residual = self.forward()
         return y, self.backward(residual, self.cotangent(y) if dy is None else dy.copy())
 
+    def at_once(self, dl: Any, **options: Any) -> tuple[Any, Any]:
+        """ℓ and dy by a loss's value_and_gradient; UnitError where it raises or returns no pair."""
+        method = self.unit.value_and_gradient
+        pair = carried_out(method, *self.inputs, *self.target, dl, **options)
+        if not (isinstance(pair, tuple) and len(pair) == 2):
+            raise UnitError(f"value_and_gradient returned {type(pair).__name__}, and not (ℓ, dy)")
+        return pair
+
     def plain(self) -> Case | None:
         """The same of the unit of its family that its class is derived from, if there is one.
 

@@ -40,6 +40,6 @@ OF_A_BACKWARD: Sequence[Check] = (
 
 CHECKS: dict[str, Sequence[Check]] = {
     "layer": OF_A_BACKWARD,
-    "loss": OF_A_BACKWARD,
+    "loss": (*OF_A_BACKWARD, conduct.at_once),
     "optimizer": optimizers.CHECKS,
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from pullback.net import takes
-from pullback.units import Array
+from pullback.units import Array, takes
 from pullback.verify.cases import Case, Subject, UnitError
 from pullback.verify.gradients import (
     expected,
@@ -75,13 +76,20 @@ def pure(subject: Subject) -> None:
 
     Inputs, targets, residual, cotangent; the unit, its class.
     """
-    try:
+    with _writes_named():
         _pure(subject)
+
+
+@contextmanager
+def _writes_named() -> Iterator[None]:
+    """A write into a read-only array is the mistake that it is."""
+    try:
+        yield
     except UnitError as error:
         if "read-only" not in error.message:
             raise
         way = error.message.split()[0]
-        mistake = "input written to" if way == "forward" else "damage in place"
+        mistake = "damage in place" if way == "backward" else "input written to"
         raise Failed(
             f"{way} writes into an array that it was given ({error.message})", **named(mistake)
         ) from error
@@ -174,6 +182,33 @@ def _outputs(case: Case, into: list[str]) -> None:
         without = case.unit.backward(residual, dy, needs_dx=False)[1:]
         for name, one, right in zip(names[1:], without, gradients[1:], strict=True):
             same(one, right, f"{name} without dx", "other gradients left out with dx")
+
+
+def at_once(subject: Subject) -> None:
+    """Is value_and_gradient what forward and backward are?
+
+    Of a loss that has it; into out=, too, with the same bits.
+    """
+    if not hasattr(subject.unit, "value_and_gradient"):
+        raise Skipped("it has no value_and_gradient")
+    with _writes_named():
+        for case in subject.cases():
+            _at_once(case)
+
+
+def _at_once(case: Case) -> None:
+    dl = frozen(case.cotangent(case.forward()[0]))
+    case = replace(case.with_inputs(frozen), target=tuple(map(frozen, case.target)))
+    found = case.at_once(dl)
+    within(expected(case, dl), case, found, "at once", "dℓ left out at once")
+    cls: type = type(case.unit)
+    if takes(cls, "value_and_gradient", "out"):
+        buffer = np.full_like(found[1], np.nan)
+        losses, dy = case.at_once(dl, out=buffer)
+        if dy is not buffer:
+            told = "value_and_gradient returns something else than its out"
+            raise Failed(told, **named("out ignored"))
+        same_each(case, (losses, dy), found, "at once into out", "added into the buffer")
 
 
 def stacked(subject: Subject) -> None:

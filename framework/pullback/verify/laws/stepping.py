@@ -9,9 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pullback.net import takes
 from pullback.state import Progress
-from pullback.units import Array, State
+from pullback.units import Array, State, takes
 from pullback.verify.cases import UnitError, carried_out
 from pullback.verify.exact import Rounding, errors, rounding
 from pullback.verify.functions import mp

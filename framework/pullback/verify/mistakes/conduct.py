@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pullback.net import takes
 from pullback.registry import kind_of, name_of
+from pullback.units import takes
 from pullback.verify.cases import Subject
 from pullback.verify.mistakes.catalogue import behaviour, gradients
 from pullback.verify.mistakes.planting import (
@@ -266,6 +266,22 @@ def _added(unit: Any) -> Any | None:
 @behaviour("out ignored", "a method that takes out= must fill and return it; this returns another")
 def _ignored(unit: Any) -> Any | None:
     return _buffered(unit, lambda _out, found: found)
+
+
+@behaviour(
+    "dℓ left out at once",
+    "value_and_gradient is given dℓ, 1/N for a mean: its gradient is that of Σ dℓ ℓ, not of Σ ℓ",
+)
+def _at_once(unit: Any) -> Any | None:
+    if kind_of(type(unit)) != "loss":
+        return None
+    cls: Any = type(unit)
+
+    def value_and_gradient(self: Any, y: Any, target: Any, dl: Any) -> Any:
+        losses, residual = cls.forward(self, y, target)
+        return losses, cls.backward(self, residual, np.ones_like(dl))
+
+    return planted(unit, value_and_gradient=value_and_gradient)
 
 
 @behaviour(
