@@ -118,7 +118,7 @@ class Sweep:
 
 
 class Entropy:
-    """ℓ and dz of a unit, dz into an array of its own or over z."""
+    """ℓ and dz of a unit, at once if it can; dz into an array of its own or over z."""
 
     steps = 1
 
@@ -129,6 +129,8 @@ class Entropy:
         self.dz = self.z if in_place else np.empty_like(self.z)
 
     def call(self) -> Any:
+        if hasattr(self.unit, "value_and_gradient"):
+            return self.unit.value_and_gradient(self.z, self.t, self.dl, out=self.dz)
         losses, residual = self.unit.forward(self.z, self.t)
         return losses, self.unit.backward(residual, self.dl, out=self.dz)
 

@@ -90,10 +90,11 @@ def fused_rows_at_once(
                 total += row[c]
         losses[n] = np.log(total) - ahead if counts else z.dtype.type(0)
         scale = dl[n] / total if counts else z.dtype.type(0)
+        at_label = (row[label] / total - one) * dl[n] if counts else z.dtype.type(0)
         for c in range(row.size):
             row[c] *= scale
         if counts:
-            row[label] = (exp(ahead) / total - one) * dl[n]
+            row[label] = at_label
     return True
 
 

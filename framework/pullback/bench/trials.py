@@ -95,37 +95,49 @@ def inputs_of(kind: str, unit: Any, workload: Workload) -> Inputs:
 
 
 class UnitTrial:
-    """y, gradients = forward and backward, into buffers where the unit takes ``out=``."""
+    """y, gradients = forward and backward, into buffers where the unit takes ``out=``.
+
+    A loss that gives both at once is asked for that, as it is in training.
+    """
 
     def __init__(self, kind: str, unit: Any, given: Inputs) -> None:
         self.unit, self.given = unit, given
         self.case = Case("", unit, given.inputs, given.target)
         cls: type = type(unit)
         several = len(given.inputs) > 1
+        self._at_once = hasattr(unit, "value_and_gradient")
         self._forward, self._backward = {}, {}
         if kind == "layer" and takes(cls, "forward", "out"):
             self._forward = {"out": np.empty_like(given.dy)}
-        if takes(cls, "backward", "out"):
+        if takes(cls, "value_and_gradient" if self._at_once else "backward", "out"):
             buffers = tuple(map(np.empty_like, given.inputs))
             self._backward = {"out": buffers if several else buffers[0]}
 
     def call(self) -> object:
         unit, given = self.unit, self.given
+        if self._at_once:
+            return unit.value_and_gradient(*given.inputs, *given.target, given.dy, **self._backward)
         _, residual = unit.forward(*given.inputs, *given.target, **self._forward)
         return unit.backward(residual, given.dy, **self._backward)
 
     def answer(self) -> list[Array]:
-        y, gradients = self.case.both(self.given.dy)
-        return [np.asarray(y), *gradients]
+        results, _ = self._fresh()
+        return [np.asarray(one) for one in results]
+
+    def _fresh(self) -> tuple[tuple[Array, ...], Any]:
+        """y and the gradients in arrays of their own, and what was kept between them."""
+        if self._at_once:
+            return self.case.at_once(self.given.dy), ()
+        y, residual = self.case.forward()
+        return (y, *self.case.backward(residual, self.given.dy)), residual
 
     def costs(self) -> dict[str, float]:
         """The most bytes held at once beyond the inputs, and what must be held: y, residual, dx."""
         self.call()  # what is compiled or imported by the first call is not its memory
-        measured = _peak(lambda: self.case.both(self.given.dy))
-        y, residual = self.case.forward()
-        gradients = self.case.backward(residual, self.given.dy)
-        kept = _own_arrays((y, residual, gradients), (*self.given.inputs, *self.given.target))
-        residuals = _own_arrays(residual, (*self.given.inputs, *self.given.target))
+        measured = _peak(self._fresh)
+        results, residual = self._fresh()
+        given = (*self.given.inputs, *self.given.target)
+        kept, residuals = _own_arrays((results, residual), given), _own_arrays(residual, given)
         return {
             "peak_bytes": measured,
             "computed_bytes": float(sum(one.nbytes for one in kept)),
