@@ -47,7 +47,7 @@ def fused_rows(z: Array, labels: Array, ignored: int, losses: Array, sums: Array
         return False
     for n in range(z.shape[0]):
         row = z[n]
-        m, total = row.dtype.type(-np.inf), row.dtype.type(0)
+        m, total = row.dtype.type(np.finfo(row.dtype).min), row.dtype.type(0)
         for start in range(0, row.size, TILE):
             tile = row[start : start + TILE]
             top = largest(tile)
@@ -72,25 +72,29 @@ def fused_rows_at_once(
 
     False where a label is none of C classes, and nothing is done.
     """
-    one = z.dtype.type(1)
+    real = z.dtype.type
     if not are_labels(labels, ignored, z.shape[1]):
         return False
     for n in range(z.shape[0]):
-        logits, row, label = z[n], dz[n], labels[n]
-        counts = label != ignored
-        m, total = largest(logits), z.dtype.type(0)
-        ahead = logits[label] - m if counts else z.dtype.type(0)
+        logits, row = z[n], dz[n]
+        counts = labels[n] != ignored
+        label = labels[n] if counts else 0
+        m = largest(logits)
+        ahead = logits[label] - m
+        total = real(0)
         if in_place:
             for c in range(row.size):  # one array alone, for what overlaps does not vectorise
-                row[c] = exp_of_difference(row[c] - m)
-                total += row[c]
+                e = exp_of_difference(row[c] - m)
+                row[c] = e
+                total += e
         else:
             for c in range(row.size):
-                row[c] = exp_of_difference(logits[c] - m)
-                total += row[c]
-        losses[n] = np.log(total) - ahead if counts else z.dtype.type(0)
-        scale = dl[n] / total if counts else z.dtype.type(0)
-        at_label = (row[label] / total - one) * dl[n] if counts else z.dtype.type(0)
+                e = exp_of_difference(logits[c] - m)
+                row[c] = e
+                total += e
+        losses[n] = np.log(total) - ahead if counts else real(0)
+        scale = dl[n] / total if counts else real(0)
+        at_label = (row[label] / total - real(1)) * dl[n]
         for c in range(row.size):
             row[c] *= scale
         if counts:

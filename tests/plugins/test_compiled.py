@@ -13,7 +13,7 @@ from pullback.verify.checks import carry_out, report, subject_of
 from pullback.verify.laws import CHECKS
 from pullback.verify.laws.reach import precision
 from pullback_numba import cross_entropy, elementwise
-from pullback_numba.functions import exp, tanh
+from pullback_numba.functions import exp, exp_of_difference, largest, tanh
 
 NEEDS_EXACT_NUMBERS = {"kinks", "extremes", "options", "chain"}
 
@@ -71,7 +71,7 @@ RANGES = {
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("run", "name", "most"), [(all_exp, "exp", 1.0), (all_tanh, "tanh", 3.0)])
+@pytest.mark.parametrize(("run", "name", "most"), [(all_exp, "exp", 1.1), (all_tanh, "tanh", 3.0)])
 def test_functions_are_as_exact_as_they_say(run, name, most, dtype):
     truth = getattr(np, name)
     for low, high in RANGES[name][dtype]:
@@ -93,6 +93,45 @@ def test_functions_of_what_is_no_ordinary_number(run, name, dtype):
         expected = getattr(np, name)(x)
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(np.signbit(y), np.signbit(expected))
+
+
+@njit
+def rows_largest(x, y):
+    for n in range(len(x)):
+        y[n] = largest(x[n])
+
+
+@njit
+def all_exp_of_difference(x, y):
+    for i in range(x.size):
+        y[i] = exp_of_difference(x[i])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_largest_of_any_signs(dtype):
+    x = np.random.default_rng(0).normal(size=(300, 37)).astype(dtype)
+    x[::3] = -abs(x[::3])
+    x[1, 5], x[3, 5], x[4] = np.inf, -np.inf, -np.inf
+    x[5], x[6] = [-0.0, 0.0] * 18 + [-1.0], np.finfo(dtype).min
+    y = np.empty(len(x), dtype)
+    rows_largest(x, y)
+    np.testing.assert_array_equal(y, x.max(axis=1))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_exponential_of_a_difference_is_0_where_it_is_no_normal_number(dtype):
+    least = np.log(np.finfo(dtype).tiny)
+    x = np.concatenate([[0, -0.0, -np.inf, np.nan, -1e30], np.linspace(2 * least, 0, 10_001)])
+    x = x.astype(dtype)
+    y = np.empty_like(x)
+    all_exp_of_difference(x, y)
+    exact = np.exp(x.astype(np.longdouble))
+    np.testing.assert_array_equal(y[x < least], 0)
+    near = x >= least * 0.999
+    np.testing.assert_allclose(
+        y[near].astype(np.longdouble), exact[near], rtol=1.1 * np.finfo(dtype).eps
+    )
+    assert np.isnan(y[3])
 
 
 # The losses.
@@ -170,6 +209,28 @@ def test_labels_out_of_range_are_refused_and_the_logits_left(options):
         with pytest.raises(ValueError, match=r"the target of row 1 is 4, and there are 4 classes"):
             call()
     assert (z == 1).all()
+
+
+@pytest.mark.parametrize("masked", [slice(0, 3000), slice(2000, 4999)], ids=str)
+def test_logits_of_minus_infinity_have_no_part(masked):
+    """As where a vocabulary is masked, be it a whole tile of a row."""
+    unit = build("loss", "cross_entropy_fused_numba")
+    rng = np.random.default_rng(0)
+    z, labels, dl = rng.normal(size=(2, 5000)), np.array([4999, 4999]), np.ones(2)
+    kept = np.delete(z, masked, axis=1)
+    z[:, masked] = -np.inf
+    value, residual = build("loss", "cross_entropy_fused").forward(
+        kept, labels - 5000 + kept.shape[1]
+    )
+    right = build("loss", "cross_entropy_fused").backward(residual, dl)
+    value_after, residual = unit.forward(z, labels)
+    for losses, dz in (
+        (value_after, unit.backward(residual, dl)),
+        unit.value_and_gradient(z, labels, dl),
+    ):
+        np.testing.assert_allclose(losses, value, rtol=1e-14)
+        np.testing.assert_allclose(np.delete(dz, masked, axis=1), right, rtol=1e-13)
+        assert not dz[:, masked].any()
 
 
 def test_targets_without_a_kernel_are_the_plain_units():
