@@ -31,18 +31,31 @@ def row_of_few(weights: Any, x: Array, first: Any, y: Array) -> None:
             y[r] += weights[k] * x[k, r]
 
 
+@numba.njit(inline="always")
+def affine_then(x: Array, params: Any, y: Array, then: Any) -> None:
+    """y = then(Wᵀ x + b), feature by feature, while it is in the first cache."""
+    W, b = params
+    few = W.shape[0] <= FEW
+    if not few:
+        np.dot(W.T, x, y)
+    for j in range(y.shape[0]):
+        if few:
+            row_of_few(W[:, j], x, b[0, j], y[j])
+        else:
+            for r in range(y.shape[1]):
+                y[j, r] += b[0, j]
+        then(y[j])
+
+
+@numba.njit(inline="always")
+def as_it_is(y: Array) -> None:
+    pass
+
+
 @kernel
 def affine_block(x: Array, params: Any, y: Array) -> None:
     """x: (F, rows), W: (F, K), y: (K, rows)."""
-    W, b = params
-    if W.shape[0] <= FEW:
-        for j in range(y.shape[0]):
-            row_of_few(W[:, j], x, b[0, j], y[j])
-        return
-    np.dot(W.T, x, y)
-    for j in range(y.shape[0]):
-        for r in range(y.shape[1]):
-            y[j, r] += b[0, j]
+    affine_then(x, params, y, as_it_is)
 
 
 @summing
@@ -54,19 +67,12 @@ def affine_back_block(x: Array, y: Array, dy: Array, params: Any, dx: Array, dpa
         for r in range(dy.shape[1]):
             total += dy[j, r]
         db[0, j] = total
-    if dy.shape[0] > FEW:
-        np.dot(x, dy.T, dW)
-        if dx.shape[0]:
-            np.dot(W, dy, dx)
-        return
-    for k in range(x.shape[0]):
-        for j in range(dy.shape[0]):
-            total = x.dtype.type(0)
-            for r in range(dy.shape[1]):
-                total += x[k, r] * dy[j, r]
-            dW[k, j] = total
-    for k in range(dx.shape[0]):
-        row_of_few(W[k], dy, x.dtype.type(0), dx[k])
+    np.dot(x, dy.T, dW)
+    if dx.shape[0] and dy.shape[0] > FEW:
+        np.dot(W, dy, dx)
+    else:
+        for k in range(dx.shape[0]):
+            row_of_few(W[k], dy, x.dtype.type(0), dx[k])
 
 
 @kernel

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pullback_basics.affine_activation import AffineRelu, AffineTanh
-from pullback_numba.affine import AffineNumba, affine_back_block, affine_block
-from pullback_numba.compiling import contiguous, flat, kernel
+from pullback_numba.affine import AffineNumba, affine_back_block, affine_then
+from pullback_numba.compiling import contiguous, flat, into, kernel
 from pullback_numba.functions import tanh
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 @kernel
 def tanh_over(y: Array) -> None:
-    y = flat(y)
     for i in range(y.size):  # one array alone, for what overlaps does not vectorise
         y[i] = tanh(y[i])
 
@@ -24,7 +23,6 @@ def tanh_over(y: Array) -> None:
 @kernel
 def tanh_slope_over(y: Array, dy: Array) -> None:
     one = y.dtype.type(1)
-    y, dy = flat(y), flat(dy)
     for i in range(y.size):
         dy[i] = (one - y[i] * y[i]) * dy[i]
 
@@ -32,7 +30,6 @@ def tanh_slope_over(y: Array, dy: Array) -> None:
 @kernel
 def relu_over(y: Array) -> None:
     zero = y.dtype.type(0)
-    y = flat(y)
     for i in range(y.size):
         y[i] = zero if y[i] < zero else y[i]
 
@@ -40,36 +37,33 @@ def relu_over(y: Array) -> None:
 @kernel
 def relu_slope_over(y: Array, dy: Array) -> None:
     zero = y.dtype.type(0)
-    y, dy = flat(y), flat(dy)
     for i in range(y.size):
         dy[i] = dy[i] if y[i] > zero else zero
 
 
 @kernel
 def affine_tanh_block(x: Array, params: Any, y: Array) -> None:
-    affine_block(x, params, y)
-    tanh_over(y)
+    affine_then(x, params, y, tanh_over)
 
 
 @kernel
 def affine_tanh_back_block(
     x: Array, y: Array, dy: Array, params: Any, dx: Array, dparams: Any
 ) -> None:
-    tanh_slope_over(y, dy)
+    tanh_slope_over(flat(y), flat(dy))
     affine_back_block(x, y, dy, params, dx, dparams)
 
 
 @kernel
 def affine_relu_block(x: Array, params: Any, y: Array) -> None:
-    affine_block(x, params, y)
-    relu_over(y)
+    affine_then(x, params, y, relu_over)
 
 
 @kernel
 def affine_relu_back_block(
     x: Array, y: Array, dy: Array, params: Any, dx: Array, dparams: Any
 ) -> None:
-    relu_slope_over(y, dy)
+    relu_slope_over(flat(y), flat(dy))
     affine_back_block(x, y, dy, params, dx, dparams)
 
 
@@ -81,9 +75,10 @@ class _Then:
     slope_over: Any
 
     def forward(self, x: Array, W: Array, b: Array, out: Array | None = None) -> tuple[Array, Any]:
-        y, kept = AffineNumba.forward(self, x, W, b, out)  # type: ignore[arg-type]
-        self.over(y)
-        return y, (kept, y)
+        room = out if out is None or out.flags.c_contiguous else None
+        y, kept = AffineNumba.forward(self, x, W, b, room)  # type: ignore[arg-type]
+        self.over(y.reshape(-1))
+        return into(out, y), (kept, y)
 
     def backward(
         self, residual: Any, dy: Array, out: Any = (None, None, None), needs_dx: bool = True
@@ -91,7 +86,7 @@ class _Then:
         kept, y = residual
         y, dz = contiguous(y, dy)
         dz = dz.copy() if dz is dy else dz
-        self.slope_over(y, dz)
+        self.slope_over(y.reshape(-1), dz.reshape(-1))
         return AffineNumba.backward(self, kept, dz, out, needs_dx)  # type: ignore[arg-type]
 
 

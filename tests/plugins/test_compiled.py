@@ -134,6 +134,16 @@ def test_an_exponential_of_a_difference_is_0_where_it_is_no_normal_number(dtype)
     assert np.isnan(y[3])
 
 
+@pytest.mark.parametrize("name", ["affine_tanh_numba", "affine_relu_numba", "affine_numba"])
+def test_y_may_lie_in_any_array(name):
+    rng, unit = np.random.default_rng(0), build("layer", {"name": name, "width": 5})
+    given = rng.normal(size=(7, 6)), rng.normal(size=(6, 5)), rng.normal(size=(1, 5))
+    out = np.empty((5, 7)).T
+    y, _ = unit.forward(*given, out=out)
+    assert y is out
+    np.testing.assert_array_equal(out, unit.forward(*given)[0])
+
+
 # The losses.
 
 
