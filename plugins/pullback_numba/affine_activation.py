@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pullback_basics.affine_activation import AffineRelu, AffineTanh
 from pullback_numba.affine import AffineNumba, affine_back_block, affine_then
-from pullback_numba.compiling import contiguous, flat, into, kernel
+from pullback_numba.compiling import as_row, contiguous, flat, into, kernel
+from pullback_numba.elementwise import relu_back_block, tanh_back_block
 from pullback_numba.functions import tanh
 
 if TYPE_CHECKING:
@@ -72,7 +75,7 @@ class _Then:
 
     width: int
     over: Any
-    slope_over: Any
+    slope: Any
 
     def forward(self, x: Array, W: Array, b: Array, out: Array | None = None) -> tuple[Array, Any]:
         room = out if out is None or out.flags.c_contiguous else None
@@ -84,9 +87,10 @@ class _Then:
         self, residual: Any, dy: Array, out: Any = (None, None, None), needs_dx: bool = True
     ) -> tuple[Array | None, Array, Array]:
         kept, y = residual
-        y, dz = contiguous(y, dy)
-        dz = dz.copy() if dz is dy else dz
-        self.slope_over(y.reshape(-1), dz.reshape(-1))
+        y, dy = map(as_row, contiguous(y, dy))
+        dz = np.empty_like(y)
+        self.slope(y, y, dy, (), dz, ())
+        dz = dz.reshape(residual[1].shape)
         return AffineNumba.backward(self, kept, dz, out, needs_dx)  # type: ignore[arg-type]
 
 
@@ -102,7 +106,7 @@ class AffineTanhNumba(_Then, AffineTanh):
     """
 
     blocks = (affine_tanh_block, affine_tanh_back_block)
-    over, slope_over = staticmethod(tanh_over), staticmethod(tanh_slope_over)
+    over, slope = staticmethod(tanh_over), staticmethod(tanh_back_block)
 
 
 @dataclass(frozen=True)
@@ -117,4 +121,4 @@ class AffineReluNumba(_Then, AffineRelu):
     """
 
     blocks = (affine_relu_block, affine_relu_back_block)
-    over, slope_over = staticmethod(relu_over), staticmethod(relu_slope_over)
+    over, slope = staticmethod(relu_over), staticmethod(relu_back_block)
