@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from pullback_basics.affine import Affine
-from pullback_numba.compiling import contiguous, kernel, summing
+from pullback_numba.compiling import contiguous, kernel, scalar, summing
 
 if TYPE_CHECKING:
     from pullback.units import Array
@@ -48,24 +48,18 @@ def affine_then(x: Array, params: Any, y: Array, then: Any) -> None:
 
 
 @numba.njit(inline="always")
-def as_it_is(y: Array) -> None:
-    pass
-
-
-@kernel
-def affine_block(x: Array, params: Any, y: Array) -> None:
-    """x: (F, rows), W: (F, K), y: (K, rows)."""
-    affine_then(x, params, y, as_it_is)
-
-
-@summing
-def affine_back_block(x: Array, y: Array, dy: Array, params: Any, dx: Array, dparams: Any) -> None:
+def affine_back_after(
+    x: Array, y: Array, dy: Array, params: Any, dx: Array, dparams: Any, slope: Any
+) -> None:
+    """The way back of ``affine_then``: dz = slope(y, dy) lies over dy."""
     W, _ = params
     dW, db = dparams
     for j in range(dy.shape[0]):
         total = x.dtype.type(0)
         for r in range(dy.shape[1]):
-            total += dy[j, r]
+            dz = slope(y[j, r], dy[j, r])
+            dy[j, r] = dz
+            total += dz
         db[0, j] = total
     np.dot(x, dy.T, dW)
     if dx.shape[0] and dy.shape[0] > FEW:
@@ -73,6 +67,27 @@ def affine_back_block(x: Array, y: Array, dy: Array, params: Any, dx: Array, dpa
     else:
         for k in range(dx.shape[0]):
             row_of_few(W[k], dy, x.dtype.type(0), dx[k])
+
+
+@numba.njit(inline="always")
+def nothing(y: Array) -> None:
+    pass
+
+
+@scalar
+def dy_itself(y: Any, dy: Any) -> Any:
+    return dy
+
+
+@kernel
+def affine_block(x: Array, params: Any, y: Array) -> None:
+    """x: (F, rows), W: (F, K), y: (K, rows)."""
+    affine_then(x, params, y, nothing)
+
+
+@summing
+def affine_back_block(x: Array, y: Array, dy: Array, params: Any, dx: Array, dparams: Any) -> None:
+    affine_back_after(x, y, dy, params, dx, dparams, dy_itself)
 
 
 @kernel

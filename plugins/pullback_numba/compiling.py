@@ -37,6 +37,12 @@ def exactly(function: Kernel) -> Kernel:
     return _compiled(function, False)
 
 
+def scalar(function: Kernel) -> Kernel:
+    """A function of numbers for the kernels, which become part of them."""
+    part: Kernel = numba.njit(inline="always", fastmath={"contract"})(function)
+    return part
+
+
 def _compiled(function: Kernel, liberties: Any) -> Kernel:
     compiled: Kernel = numba.njit(cache=True, error_model="numpy", fastmath=liberties, nogil=True)(
         function

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pullback_basics.activations import Relu, Sigmoid, Tanh, TanhExact
-from pullback_numba.compiling import as_row, contiguous, flat, into, kernel
+from pullback_numba.compiling import as_row, contiguous, flat, into, kernel, scalar
 from pullback_numba.functions import exp, tanh
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ class _Elementwise:
         return into(out, dx)
 
 
+@scalar
+def tanh_slope(y: Any, dy: Any) -> Any:
+    return (type(y)(1) - y * y) * dy
+
+
 @kernel
 def tanh_block(x: Array, params: Any, y: Array) -> None:
     x, y = flat(x), flat(y)
@@ -42,10 +47,9 @@ def tanh_block(x: Array, params: Any, y: Array) -> None:
 
 @kernel
 def tanh_back_block(x: Array, y: Array, dy: Array, params: Any, dx: Array, dparams: Any) -> None:
-    one = x.dtype.type(1)
     x, y, dy, dx = flat(x), flat(y), flat(dy), flat(dx)
     for i in range(x.size):
-        dx[i] = (one - y[i] * y[i]) * dy[i]
+        dx[i] = tanh_slope(y[i], dy[i])
 
 
 @dataclass(frozen=True)
@@ -125,12 +129,16 @@ def relu_block(x: Array, params: Any, y: Array) -> None:
         y[i] = zero if x[i] < zero else x[i]
 
 
+@scalar
+def relu_slope(y: Any, dy: Any) -> Any:
+    return dy if y > 0 else type(dy)(0)
+
+
 @kernel
 def relu_back_block(x: Array, y: Array, dy: Array, params: Any, dx: Array, dparams: Any) -> None:
-    zero = x.dtype.type(0)
     x, y, dy, dx = flat(x), flat(y), flat(dy), flat(dx)
     for i in range(x.size):
-        dx[i] = dy[i] if y[i] > zero else zero
+        dx[i] = relu_slope(y[i], dy[i])
 
 
 @dataclass(frozen=True)
