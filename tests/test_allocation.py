@@ -19,7 +19,8 @@ import resource, sys
 import numpy as np
 from pullback import Net, build, heap
 from pullback.data import Data, Part
-from pullback.training import Recipe, train
+from pullback.recipe import Recipe
+from pullback.training import train
 
 if sys.argv[1] == "not kept":
     heap.keep = lambda: None

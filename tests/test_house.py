@@ -14,9 +14,9 @@ FRAMEWORK = ROOT / "framework" / "pullback"
 
 # A module may import from the lines above its own; a folder stands for all that is in it.
 FLOORS = [
-    ["errors", "heap", "locks", "sourcefile", "units"],
+    ["errors", "heap", "locks", "recipe", "sourcefile", "units"],
     ["registry", "checkpoint", "data", "refusals"],
-    ["options"],
+    ["loss", "options"],
     ["net", "listing", "notation", "pages"],
     ["acceleration", "blocks", "divergence", "evaluation", "state"],
     ["meter", "stretches"],
@@ -45,10 +45,21 @@ HEAVY = {
     "scipy",
     "numba",
 }
-CORE = {"errors", "units", "registry", "checkpoint", "data", "options", "net", "divergence"}
-CORE |= {"facts", "refusals", "evaluation", "meter", "state", "training", "job", "run", "tracking"}
+CORE = {"errors", "units", "registry", "checkpoint", "data", "loss", "options", "net"}
+CORE |= {
+    "divergence",
+    "facts",
+    "refusals",
+    "evaluation",
+    "meter",
+    "state",
+    "training",
+    "job",
+    "run",
+    "tracking",
+}
 CORE |= {"cli", "listing", "verify", "testing", "notation", "pages", "proving", "tracing"}
-CORE |= {"acceleration", "bench", "blocks", "stretches"}
+CORE |= {"acceleration", "bench", "blocks", "recipe", "stretches"}
 CORE |= {"derivations", "heap", "identity", "locks", "sourcefile", "sweep", "twins"}
 
 

@@ -17,13 +17,13 @@ import pytest
 from pullback import Net, Split, from_arrays, train
 from pullback.errors import ConfigError
 from pullback.job import build_job
+from pullback.recipe import Recipe
 from pullback.run import execute
 from pullback.tracking import batch, model, note, pictures
 from pullback.tracking.environment import blas_threads, commit, environment
 from pullback.tracking.journal import Journal, read_end, read_metrics, read_run, write_whole
 from pullback.tracking.mlflow_view import View
 from pullback.tracking.store import Store, absolute
-from pullback.training import Recipe
 
 STAGES = {
     "z1": {"name": "affine", "width": 4},

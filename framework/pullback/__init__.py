@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from pullback.options import build as build
     from pullback.proving.findings import Findings as Findings
     from pullback.proving.findings import prove as prove
+    from pullback.recipe import Recipe as Recipe
     from pullback.registry import load_plugin as load_plugin
     from pullback.registry import register as register
     from pullback.tracing.trace import Trace as Trace
     from pullback.tracing.trace import trace as trace
-    from pullback.training import Recipe as Recipe
     from pullback.training import Result as Result
     from pullback.training import train as train
     from pullback.verify.checks import check as check
@@ -34,7 +34,7 @@ _HOME = {
     "Findings": "proving.findings",
     "Net": "net",
     "PullbackError": "errors",
-    "Recipe": "training",
+    "Recipe": "recipe",
     "Report": "verify.outcome",
     "Result": "training",
     "Split": "data",

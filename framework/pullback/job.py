@@ -18,9 +18,10 @@ from pullback.errors import ConfigError, PullbackError, nearest
 from pullback.loss import loss_and_cotangent
 from pullback.net import Net
 from pullback.options import build
+from pullback.recipe import Recipe
 from pullback.refusals import forbidden
 from pullback.stretches import finish
-from pullback.training import Course, Observer, Recipe, Result, course
+from pullback.training import Course, Observer, Result, course
 from pullback.units import Loss, Optimizer, Schedule
 
 Config = Mapping[str, Any]

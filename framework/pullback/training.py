@@ -16,68 +16,17 @@ from pullback.data import Batches, Data, Part
 from pullback.divergence import first_not_finite
 from pullback.errors import ConfigError
 from pullback.evaluation import Metrics, accuracy, evaluate
-from pullback.loss import Reduction, example_weights
+from pullback.loss import Reduction, divisor
 from pullback.meter import Meter
 from pullback.net import Net
 from pullback.options import build
+from pullback.recipe import Recipe
 from pullback.state import Progress
 from pullback.stretches import Made, Stretch, finish, kind_of
 from pullback.units import Array, Loss, Optimizer, Schedule, State, takes
 
 Observer = Callable[[int, Metrics], None]  # called with a step and what was measured at it
 Course = Generator[Stretch, Made, "Result"]  # a training that gives out stretches of its steps
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a net is trained. ValueError for a number out of its range.
-
-    ``steps`` updates, or ``epochs`` passes over the training part where that is given.
-    ``batch_size`` rows a step, drawn without replacement in each epoch; none: all of them.
-    ``l2`` adds (l2/2) Σ W² over the weights (not the biases) to what is minimised; the loss that is
-    reported leaves it out. The gradient is then clipped: ``clip_value`` bounds each entry,
-    ``clip_norm`` its Euclidean norm, as PyTorch does it.
-    Every ``evaluate_every`` steps the validation part is looked at; after ``patience`` such looks
-    without a lower loss training stops. ``select`` says which parameters are kept at the end: the
-    last, or the best on the validation part. A checkpoint is written every ``checkpoint_every``
-    steps.
-    """
-
-    steps: int = 1000
-    epochs: int | None = None
-    batch_size: int | None = None
-    reduction: Literal["mean", "sum"] = "mean"
-    l2: float = 0.0
-    clip_norm: float | None = None
-    clip_value: float | None = None
-    evaluate_every: int = 10
-    patience: int | None = None
-    select: Literal["last", "best"] = "last"
-    checkpoint_every: int = 100
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "epochs", "batch_size", "evaluate_every", "checkpoint_every"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
-        for name in ("clip_norm", "clip_value"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be positive, not {value}")
-        if self.patience is not None and self.patience < 1:
-            raise ValueError(f"patience must be at least 1, not {self.patience}")
-        for name, words in (("reduction", ("mean", "sum")), ("select", ("last", "best"))):
-            if getattr(self, name) not in words:
-                told = f"{name} must be {' or '.join(words)}, not '{getattr(self, name)}'"
-                raise ValueError(told)
-        if not self.l2 >= 0:
-            raise ValueError(f"l2 must not be negative, and it is {self.l2}")
-
-    def total(self, rows: int) -> int:
-        """The number of steps for so many rows of training data."""
-        if self.epochs is None:
-            return self.steps
-        return self.epochs * math.ceil(rows / min(self.batch_size or rows, rows))
 
 
 @dataclass(frozen=True)
@@ -305,8 +254,7 @@ class _Run:
         """What is reported, whatever the reduction that the gradient is of."""
         if self.recipe.reduction == "mean":
             return value
-        weights = example_weights(self.loss, target)
-        return value / (len(target) if weights is None else float(weights.sum()))
+        return value / divisor(self.loss, target, (len(target),))
 
     def add_penalty_and_clip(self) -> float:
         """Make ``net.gradient`` that of the objective, and return its norm before clipping."""

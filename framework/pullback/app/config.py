@@ -23,7 +23,7 @@ from pullback import registry
 from pullback.data import Split
 from pullback.errors import RegistryError
 from pullback.options import schema
-from pullback.training import Recipe
+from pullback.recipe import Recipe
 
 GROUPS = ("loss", "optimizer", "schedule", "dataset")
 ROOT = "train_schema"
