@@ -16,7 +16,7 @@ from pullback.verify.mutants import Matrix, Mutant, checks_of, only_by
 from pullback.verify.table import questions
 
 WRONG = Path(__file__).with_name("wrong_units.py")
-LAYER, OPTIMIZER = (list(questions(kind)) for kind in ("layer", "optimizer"))
+LAYER, LOSS, OPTIMIZER = (list(questions(kind)) for kind in ("layer", "loss", "optimizer"))
 
 
 def some_mutants():
@@ -56,7 +56,7 @@ def test_each_check_has_a_column_and_its_name_above_it(shown):
     first = next(i for i, line in enumerate(lines) if line.startswith("sign "))
     start = min(lines[first].index(mark) for mark in "●○·" if mark in lines[first])
     header = lines[: first - 1]
-    for place, check in enumerate(LAYER):
+    for place, check in enumerate(LOSS):
         column = start + 2 * place
         (named,) = (line for line in header if check in line.replace("│", " ").split())
         assert named[column] in "┐┌", check
@@ -67,7 +67,7 @@ def test_each_check_has_a_column_and_its_name_above_it(shown):
 def test_a_mark_says_in_how_many_of_the_units_a_mistake_is_seen(shown):
     text = shown(some_mutants())
     (sign,) = marks(text, "sign")
-    assert sign[0].split() == ["●", "○", *"·" * 16]
+    assert sign[0].split() == ["●", "○", *"·" * 17]
     assert sign[1] == "3/3"
     (damage,) = marks(text, "damage in place")
     assert damage[0].split().index("●") == LAYER.index("pure")
@@ -97,7 +97,7 @@ def test_what_survives_is_named_with_its_unit(shown):
     assert text.count("survived") == 1
     assert "? needs left out: it cannot be made\n" in text
     assert text.replace("\n", " ").endswith(
-        "8 of 9 mutants killed · 6 mistakes · 4 of 30 checks kill what no other does, 4 units, "
+        "8 of 9 mutants killed · 6 mistakes · 4 of 31 checks kill what no other does, 4 units, "
         "1.0 s "
     )
 
@@ -121,9 +121,11 @@ def test_only_by_keeps_sets_of_checks_apart():
     groups = checks_of(some_mutants())
     assert [len(some) for some in groups.values()] == [6, 3]
     counted = [only_by(*group) for group in groups.items()]
-    assert [list(one) for one in counted] == [LAYER, OPTIMIZER]
+    assert [list(one) for one in counted] == [LOSS, OPTIMIZER]
     assert [one["pure"] for one in counted] == [2, 1]
     assert [sum(one.values()) for one in counted] == [3, 2]
+    of_layers = [one for one in some_mutants() if one.kind == "layer"]
+    assert list(checks_of(of_layers)) == [tuple(LAYER)]
 
 
 @pytest.fixture
@@ -156,8 +158,8 @@ def test_json_has_every_mutant_and_who_alone_kills_it(capsys):
     assert err == ""
     assert {one["mistake"] for one in found["mutants"]} == {"sign", "input written to"}
     assert (found["planted"], found["killed"], found["survivors"]) == (2, 2, [])
-    assert list(found["only_by"]) == ["layers and losses"]
-    assert found["only_by"]["layers and losses"]["pure"] == 1
+    assert list(found["only_by"]) == ["layers"]
+    assert found["only_by"]["layers"]["pure"] == 1
     assert found["left_out"] == []
 
 

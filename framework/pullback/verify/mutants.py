@@ -183,12 +183,14 @@ def _of_unit(unit: Unit) -> list[Mutant] | str:
         return tried(subject)
 
 
-def checks_of(mutants: Iterable[Mutant]) -> dict[tuple[str, ...], list[Mutant]]:
-    """The mutants by the names of their checks: layers and losses have the same."""
+def checks_of(mutants: Sequence[Mutant]) -> dict[tuple[str, ...], list[Mutant]]:
+    """The mutants by the names of their checks; those of layers with those of losses."""
+    kinds = {one.kind for one in mutants}
+    names = {kind: tuple(check.__name__ for check in CHECKS[kind]) for kind in kinds}
     found: dict[tuple[str, ...], list[Mutant]] = {}
     for one in mutants:
-        checks = tuple(check.__name__ for check in CHECKS[one.kind])
-        found.setdefault(checks, []).append(one)
+        wider = [some for some in names.values() if {*names[one.kind]} <= {*some}]
+        found.setdefault(max(wider, key=len), []).append(one)
     return found
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pullback.errors import PullbackError
 from pullback.verify.mutants import Matrix, Mutant, Unit, checks_of, matrix, only_by
-from pullback.verify.table import STYLES, number_of_units, pyramid, questions, room, write
+from pullback.verify.table import STYLES, number_of_units, pyramid, room, write
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,8 +68,7 @@ def as_dict(found: Matrix, seconds: float) -> dict[str, Any]:
         "killed": killed,
         "survivors": [vars(one) for one in found.mutants if not one.killed],
         "only_by": {
-            _kinds(SEVERAL, checks): only_by(checks, some)
-            for checks, some in checks_of(found.mutants).items()
+            _kinds(some): only_by(checks, some) for checks, some in checks_of(found.mutants).items()
         },
         "left_out": [
             {"kind": kind, "unit": unit, "reason": reason}
@@ -79,10 +78,9 @@ def as_dict(found: Matrix, seconds: float) -> dict[str, Any]:
     }
 
 
-def _kinds(kinds: Iterable[str], checks: Sequence[str]) -> str:
-    """``layers and losses``: those of these kinds that have the checks."""
-    several = (SEVERAL[kind] for kind in dict.fromkeys(kinds) if list(questions(kind)) == [*checks])
-    return " and ".join(several)
+def _kinds(mutants: Iterable[Mutant]) -> str:
+    """``layers and losses``: what they are mutants of."""
+    return " and ".join(dict.fromkeys(SEVERAL[one.kind] for one in mutants))
 
 
 def show(found: Matrix, seconds: float) -> None:
@@ -128,8 +126,7 @@ def _show(checks: Sequence[str], mutants: Sequence[Mutant], console: Console) ->
     width = max(1 + max(map(len, rows)), *room(checks))
     for line in pyramid(checks, width):
         console.print(Text(line, "dim"), soft_wrap=True)
-    kinds = _kinds((one.kind for one in mutants), checks)
-    title = Text(kinds.ljust(width + 2 * len(checks)), "bold underline")
+    title = Text(_kinds(mutants).ljust(width + 2 * len(checks)), "bold underline")
     console.print(title.append("killed"), soft_wrap=True)
     for mistake, planted in rows.items():
         console.print(_row(mistake, planted, checks, width), soft_wrap=True)
