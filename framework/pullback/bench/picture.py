@@ -52,7 +52,8 @@ def _lines(axes: Any, mine: pd.DataFrame, names: list[str], column: str, label: 
         axes.plot(line["C"], line[column], label=name, **style)
         if bounds:
             low, high = (line[one] for one in bounds)
-            axes.fill_between(line["C"], low, high, color=colour, alpha=0.2, linewidth=0)
+            band = {"color": style["color"], "alpha": 0.2, "linewidth": 0}
+            axes.fill_between(line["C"], low, high, **band)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("C")

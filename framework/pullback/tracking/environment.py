@@ -10,7 +10,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("pullback", "numpy", "hydra-core", "omegaconf", "mlflow", "pandas", "scikit-learn")
+_PACKAGES = (
+    "pullback",
+    "numpy",
+    "hydra-core",
+    "omegaconf",
+    "mlflow",
+    "pandas",
+    "scikit-learn",
+    "numba",
+)
 
 
 def environment() -> dict[str, Any]:
