@@ -167,3 +167,11 @@ def test_an_ending_that_no_unit_has_is_told():
         ending("cobol", 1, 1)
     assert compiled("layer", {"name": "identity"}, "numba") == {"name": "identity"}
     assert compiled("layer", {"name": "affine", "width": 2}, "numba")["name"] == "affine_numba"
+
+
+@pytest.mark.parametrize("name", ["cross_entropy_fused_numba", "cross_entropy_exact_numba"])
+def test_a_class_that_is_ignored_is_so_in_a_compiled_step(name):
+    """Blocks count every label that is a class: the unit takes no part then."""
+    net = Net({"z": {"name": "affine_numba", "width": 3}}, inputs=2)
+    assert compiled_step(net, build("loss", name)) is not None
+    assert compiled_step(net, build("loss", {"name": name, "ignore_index": 1})) is None

@@ -25,6 +25,7 @@ from pullback_numba.functions import exp, exp_of_difference, largest
 if TYPE_CHECKING:
     from pullback.units import Array
 
+FEW = 8  # classes up to which rows side by side are faster than one after the other
 TILE = 2048  # numbers of a row at once: they stay in the first cache
 
 
@@ -126,10 +127,16 @@ def fused_back_rows(
 
 
 @summing
-def fused_block(z: Array, labels: Array, scale: float, dz: Array, room: Array) -> float:
-    """Σ ℓ, and dz = scale (ŷ − t); z: (C, rows), of which there are as many as labels."""
-    rows = labels.size
-    m, total = room[0], room[1]
+def fused_columns(
+    z: Array, labels: Array, dl: Array, losses: Array, dz: Array, room: Array
+) -> bool:
+    """ℓ and dz of columns of logits, z: (C, rows), of which there are as many as labels.
+
+    False where a label is none of C classes, and nothing is done.
+    """
+    if not are_labels(labels, 0, z.shape[0]):  # 0 is a class whatever is ignored
+        return False
+    m, total, at_label = room[0], room[1], room[2]
     for r in range(m.size):
         m[r] = z[0, r]
     total[:] = 0
@@ -140,23 +147,39 @@ def fused_block(z: Array, labels: Array, scale: float, dz: Array, room: Array) -
         for r in range(z.shape[1]):
             dz[c, r] = exp(z[c, r] - z.dtype.type(m[r]))
             total[r] += dz[c, r]
-    loss = 0.0
-    for r in range(rows):
-        if labels[r] < 0 or labels[r] >= z.shape[0]:
-            return np.nan
-        loss += np.log(total[r]) - (z[labels[r], r] - m[r])
-        total[r] = scale / total[r]
-    total[rows:] = 0
+    for r in range(labels.size):
+        losses[r] = np.log(total[r]) - (z[labels[r], r] - m[r])
+        at_label[r] = (dz[labels[r], r] / total[r] - 1) * dl[r]
+        total[r] = dl[r] / total[r]
+    total[labels.size :] = 0
     for c in range(z.shape[0]):
         for r in range(z.shape[1]):
             dz[c, r] = dz[c, r] * z.dtype.type(total[r])
-    for r in range(rows):
-        dz[labels[r], r] -= z.dtype.type(scale)
-    return loss
+    for r in range(labels.size):
+        dz[labels[r], r] = at_label[r]
+    return True
+
+
+@summing
+def fused_block(z: Array, labels: Array, scale: float, dz: Array, room: Array) -> float:
+    """Σ ℓ, and dz = scale (ŷ − t); z: (C, rows), of which there are as many as labels."""
+    losses, dl = room[3], room[4]
+    dl[:] = scale
+    if not fused_columns(z, labels, dl, losses, dz, room):
+        return np.nan
+    total = 0.0
+    for r in range(labels.size):
+        total += losses[r]
+    return total
 
 
 class _Labels(ClassTargets):
     """What the two units below share."""
+
+    @property
+    def counts_each(self) -> bool:
+        """Whether every label that is one of C classes counts, for one: blocks know no options."""
+        return not (self.weight or self.label_smoothing or self.ignore_index >= 0)
 
     def rows(self, y: Array, target: Array) -> tuple[Array, Array] | None:
         """The logits as (rows, C) and a label for each; None where there is no kernel for these.
@@ -199,7 +222,7 @@ class CrossEntropyFusedNumba(_Labels, CrossEntropyFused):
 
     @property
     def blocks(self) -> Any:
-        return None if self.weight or self.label_smoothing else (fused_block,)
+        return (fused_block,) if self.counts_each else None
 
     def forward(self, y: Array, target: Array) -> tuple[Array, Any]:
         rows = self.rows(y, target)
@@ -227,12 +250,29 @@ class CrossEntropyFusedNumba(_Labels, CrossEntropyFused):
         if rows is not None:
             z, labels = rows
             _, slopes = contiguous(z, dl)
-            losses, (dz, in_place) = np.empty(len(z), z.dtype), room_for(z, out)
-            given = z, labels, self.ignore_index, slopes.reshape(-1), losses, dz, in_place
-            if fused_rows_at_once(*given):
+            losses, given = np.empty(len(z), z.dtype), (z, labels, slopes.reshape(-1))
+            few = z.shape[1] <= FEW and self.counts_each
+            dz = of_columns(*given, losses) if few else None
+            if dz is None:
+                dz = self.of_rows(*given, losses, out)
+            if dz is not None:
                 return losses.reshape(y.shape[:-1]), into(out, dz.reshape(y.shape))
         losses, residual = self.forward(y, target)
         return losses, self.backward(residual, dl, out=out)
+
+    def of_rows(
+        self, z: Array, labels: Array, dl: Array, losses: Array, out: Array | None
+    ) -> Array | None:
+        dz, in_place = room_for(z, out)
+        given = z, labels, self.ignore_index, dl, losses, dz, in_place
+        return dz if fused_rows_at_once(*given) else None
+
+
+def of_columns(z: Array, labels: Array, dl: Array, losses: Array) -> Array | None:
+    """dz of few classes, of which a row is no vector; None where a label is not one of them."""
+    columns = np.ascontiguousarray(z.T)
+    dz, room = np.empty_like(columns), np.empty((3, len(z)))
+    return dz.T if fused_columns(columns, labels, dl, losses, dz, room) else None
 
 
 @exactly
@@ -337,7 +377,7 @@ class CrossEntropyExactNumba(_Labels, CrossEntropyExact):
 
     @property
     def blocks(self) -> Any:
-        return None if self.weight or self.label_smoothing else (exact_block,)
+        return (exact_block,) if self.counts_each else None
 
     def forward(self, y: Array, target: Array) -> tuple[Array, Any]:
         rows = self.rows(y, target)

@@ -190,10 +190,11 @@ def test_a_gradient_may_be_written_over_the_logits():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("ignored", [-100, 1])
 @pytest.mark.parametrize("shape", [(7, 2), (3, 5000), (2, 3, 4)])
-def test_a_loss_and_its_gradient_at_once(shape, dtype):
+def test_a_loss_and_its_gradient_at_once(shape, ignored, dtype):
     """As one after the other: over the logits as well, and beside an array that is not in order."""
-    unit = build("loss", {"name": "cross_entropy_fused_numba", "ignore_index": 1})
+    unit = build("loss", {"name": "cross_entropy_fused_numba", "ignore_index": ignored})
     rng = np.random.default_rng(0)
     z, dl = (5 * rng.normal(size=shape)).astype(dtype), rng.normal(size=shape[:-1]).astype(dtype)
     labels = rng.integers(shape[-1], size=shape[:-1])
