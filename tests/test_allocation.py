@@ -85,10 +85,11 @@ def test_an_activation_needs_no_more_than_one_array_of_its_size(activation, shar
     assert bytes_of(step_of(net, "cross_entropy_fused", "sgd", 50)) < share * size
 
 
-def test_a_compiled_cross_entropy_over_its_logits_needs_a_number_for_each_row():
+@pytest.mark.parametrize("classes", [3, 300])
+def test_a_compiled_cross_entropy_over_its_logits_needs_a_number_for_each_row(classes):
     """ℓ itself; a kilobyte is Python's own."""
     loss = build("loss", "cross_entropy_fused_numba")
-    z, labels = np.ones((2000, 300), np.float32), np.arange(2000) % 300
+    z, labels = np.ones((2000, classes), np.float32), np.arange(2000) % classes
     dl = np.full(2000, 1 / 2000, np.float32)
     over_logits = bytes_of(lambda: loss.value_and_gradient(z, labels, dl, out=z))
     assert over_logits < 4 * 2000 + 1500

@@ -25,7 +25,7 @@ from pullback_numba.functions import exp, exp_of_difference, largest
 if TYPE_CHECKING:
     from pullback.units import Array
 
-FEW = 8  # classes up to which rows side by side are faster than one after the other
+FEW = 16  # classes up to which rows side by side are faster than one after the other
 TILE = 2048  # numbers of a row at once: they stay in the first cache
 
 
@@ -203,7 +203,11 @@ def room_for(z: Array, out: Array | None) -> tuple[Array, bool]:
     """Where dz is written: ``out``, if it lies as z does; and whether it lies over z."""
     if out is None or not out.flags.c_contiguous:
         return np.empty_like(z), False
-    return out.reshape(z.shape), np.may_share_memory(out, z)
+    return out.reshape(z.shape), lies_over(out, z)
+
+
+def lies_over(out: Array | None, z: Array) -> bool:
+    return out is not None and np.may_share_memory(out, z)
 
 
 @dataclass(frozen=True)
@@ -211,8 +215,9 @@ class CrossEntropyFusedNumba(_Labels, CrossEntropyFused):
     """ℓ = log Σ eᶻ − z_t;  dz = (ŷ − t) dℓ. ``cross_entropy_fused``, compiled.
 
     z: (..., N, C), target: labels (..., N) or rows (..., N, C), ℓ: (..., N); float32 or float64.
-    Keeps z, the labels and one number for each row, Σ e^(z − m). Three passes over memory in all:
-    one for ℓ, and one that reads and writes for dz, which may be written over z: ``out=z``.
+    Keeps z, the labels and one number for each row, Σ e^(z − m). ``value_and_gradient`` takes one
+    exponential of each number, in the place of two. dz may be written over z, with ``out=z``:
+    beyond z and the labels there is then one number for each row.
 
     Source: ``cross_entropy_fused``; the maximum that grows on the way: Milakov and Gimelshein,
     "Online normalizer calculation for softmax" (arXiv:1805.02867).
@@ -250,26 +255,26 @@ class CrossEntropyFusedNumba(_Labels, CrossEntropyFused):
         if rows is not None:
             z, labels = rows
             _, slopes = contiguous(z, dl)
-            losses, given = np.empty(len(z), z.dtype), (z, labels, slopes.reshape(-1))
-            few = z.shape[1] <= FEW and self.counts_each
-            dz = of_columns(*given, losses) if few else None
-            if dz is None:
-                dz = self.of_rows(*given, losses, out)
+            losses = np.empty(len(z), z.dtype)
+            given = z, labels, slopes.reshape(-1), losses
+            few = z.shape[1] <= FEW and self.counts_each and not lies_over(out, z)
+            dz = of_columns(*given) if few else of_rows(*given, self.ignore_index, out)
             if dz is not None:
                 return losses.reshape(y.shape[:-1]), into(out, dz.reshape(y.shape))
-        losses, residual = self.forward(y, target)
+        losses, residual = self.forward(y, target)  # no kernel takes it, or a label is wrong
         return losses, self.backward(residual, dl, out=out)
 
-    def of_rows(
-        self, z: Array, labels: Array, dl: Array, losses: Array, out: Array | None
-    ) -> Array | None:
-        dz, in_place = room_for(z, out)
-        given = z, labels, self.ignore_index, dl, losses, dz, in_place
-        return dz if fused_rows_at_once(*given) else None
+
+def of_rows(
+    z: Array, labels: Array, dl: Array, losses: Array, ignored: int, out: Array | None
+) -> Array | None:
+    """ℓ into ``losses``, and dz; None where a label is not one of the classes."""
+    dz, in_place = room_for(z, out)
+    return dz if fused_rows_at_once(z, labels, ignored, dl, losses, dz, in_place) else None
 
 
 def of_columns(z: Array, labels: Array, dl: Array, losses: Array) -> Array | None:
-    """dz of few classes, of which a row is no vector; None where a label is not one of them."""
+    """The same of few classes, of which a row fills no vector."""
     columns = np.ascontiguousarray(z.T)
     dz, room = np.empty_like(columns), np.empty((3, len(z)))
     return dz.T if fused_columns(columns, labels, dl, losses, dz, room) else None
