@@ -249,7 +249,7 @@ MISTAKES = [
     ("schedule=[1,[2,{}]]", "schedule=[1,[2,{}]]", "Hydra cannot compose this (TypeError"),
     ("dtype=float16", "dtype", "must be float32 or float64, not float16"),
     ("dtype=flot32", "dtype", "must be float32 or float64, not flot32"),
-    ("threads=0", "threads", "must be auto or a number of threads"),
+    ("threads=0", "threads", "must be auto or a number from 1 on"),
     ("split.test=0.9 split.validation=0.9", "dataset", "nothing is left for training"),
     ("dataset.noise=-1", "dataset", "noise must be >= 0"),
     ("dataset=file", "dataset", "file needs a value for 'path'"),

@@ -319,6 +319,13 @@ def test_another_class_of_a_name_that_is_taken_is_refused():
         register(name="tanh")(LeakyRelu)
 
 
+@pytest.mark.parametrize("word", ["layer", "swish"])
+def test_a_word_in_the_place_of_the_class_is_told_how_to_stand(word):
+    keyword = "kind" if word == "layer" else "name"
+    with pytest.raises(RegistryError, match=rf"above a class: @register\({keyword}='{word}'\)"):
+        register(word)
+
+
 def test_what_is_no_unit_is_not_registered():
     class Plain:
         forward = backward = print

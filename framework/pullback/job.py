@@ -201,7 +201,7 @@ def _dtype(name: str) -> None:
 
 def _number_or_auto(number: int | str, what: str) -> None:
     if number != "auto" and not (isinstance(number, int) and number > 0):
-        raise ConfigError(f"must be auto or a number of {what}, not {number!r}", what)
+        raise ConfigError(f"must be auto or a number from 1 on, not {number!r}", what)
 
 
 def _retries(number: int) -> None:

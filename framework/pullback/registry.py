@@ -197,7 +197,7 @@ def register(*, kind: str | None = None, name: str | None = None) -> Callable[[T
 
 
 def register(
-    cls: T | None = None, *, kind: str | None = None, name: str | None = None
+    cls: T | Any = None, *, kind: str | None = None, name: str | None = None
 ) -> T | Callable[[T], T]:
     """Give a dataclass a name for the time of this process: ``@register`` in a notebook.
 
@@ -207,6 +207,9 @@ def register(
     """
     if cls is None:
         return functools.partial(_register, kind=kind, name=name)
+    if not isinstance(cls, type):
+        word = "kind" if cls in KINDS else "name"
+        raise RegistryError(f"@register stands above a class: @register({word}={cls!r})")
     return _register(cls, kind, name)
 
 
