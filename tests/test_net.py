@@ -276,6 +276,18 @@ def test_a_wrong_loss_at_once_is_named(loss, message):
         net.value_and_gradient(X, RNG.normal(size=(6, 4)), loss)
 
 
+@pytest.mark.parametrize("way", ["forward", "value_and_gradient"])
+def test_a_loss_returns_two_things(way):
+    class Alone(MeanLoss):
+        def forward(self, y, target):
+            return y[:, 0]
+
+    if way == "value_and_gradient":
+        Alone.value_and_gradient = lambda self, y, target, dl: y
+    with pytest.raises(RunError, match=rf"alone: {way} returned ndarray, and not \(ℓ, "):
+        loss_and_cotangent(Alone(), X, X)
+
+
 def test_weights_that_cannot_be_had_are_the_losss_mistake():
     class Weighs(AtOnce):
         def example_weights(self, target):

@@ -31,11 +31,10 @@ def loss_and_cotangent(
     way = "value_and_gradient" if hasattr(loss, "value_and_gradient") else "backward"
     options = {"out": dy} if dy is not None and takes(type(loss), way, "out") else {}
     if way == "backward":
-        losses, residual = _forward(loss, y, target)
+        losses, residual = _pair(loss, "forward", y, target)
         dy = _called(loss, way, residual, dl, **options)
     else:
-        losses, dy = _called(loss, way, y, target, dl, **options)
-        _refuse_others(loss, way, losses, y)
+        losses, dy = _pair(loss, way, y, target, dl, **options)
     if not isinstance(dy, np.ndarray):
         raise RunError(f"{name_of(loss)}: {way} returned {type(dy).__name__}, no array")
     if dy.shape != y.shape:
@@ -48,7 +47,7 @@ def loss_and_cotangent(
 
 def loss_value(loss: Loss, y: Array, target: Array, reduction: Reduction = "mean") -> Any:
     """L alone: a number, or one for each row where the reduction is ``none``."""
-    losses, _ = _forward(loss, y, target)
+    losses, _ = _pair(loss, "forward", y, target)
     if reduction == "none":
         return losses
     return mean(losses, divisor(loss, target, y.shape[:-1], reduction))
@@ -80,14 +79,14 @@ def mean(losses: Array, count: float) -> float:
     return float(losses.sum(dtype=np.float64)) / count
 
 
-def _forward(loss: Loss, y: Array, target: Array) -> tuple[Array, Any]:
-    losses, residual = _called(loss, "forward", y, target)
-    _refuse_others(loss, "forward", losses, y)
-    return losses, residual
-
-
-def _refuse_others(loss: Loss, way: str, losses: Any, y: Array) -> None:
-    """RunError for what is not one value for each row."""
+def _pair(loss: Loss, way: str, y: Array, *rest: Any, **options: Any) -> tuple[Array, Any]:
+    """ℓ, and what is returned beside it; RunError where that is not one value for each row."""
+    pair = _called(loss, way, y, *rest, **options)
+    if not (isinstance(pair, tuple) and len(pair) == 2):
+        other = "residual" if way == "forward" else "gradient"
+        told = f"{way} returned {type(pair).__name__}, and not (ℓ, {other})"
+        raise RunError(f"{name_of(loss)}: {told}")
+    losses, beside = pair
     if not isinstance(losses, (np.ndarray, np.generic)):
         raise RunError(f"{name_of(loss)}: {way} returned {type(losses).__name__}, no array")
     if losses.shape != y.shape[:-1]:
@@ -95,6 +94,7 @@ def _refuse_others(loss: Loss, way: str, losses: Any, y: Array) -> None:
             f"{name_of(loss)}: {way} returned shape {losses.shape} for a prediction of shape "
             f"{y.shape}; a loss returns one value for each row, {y.shape[:-1]}"
         )
+    return np.asarray(losses), beside
 
 
 def _called(loss: Loss, way: str, *arguments: Any, **options: Any) -> Any:

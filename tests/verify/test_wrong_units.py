@@ -347,7 +347,7 @@ class AtOnce(OnLogits):
         return losses, out
 
 
-@wrong("at_once", "dℓ left out at once")
+@wrong("at_once", "upstream gradient dropped")
 class AtOnceForASum(AtOnce):
     def value_and_gradient(self, y, target, dl, out=None):
         return super().value_and_gradient(y, target, np.ones_like(dl), out=out)
@@ -360,6 +360,24 @@ class AtOnceOfAMean(AtOnce):
     def value_and_gradient(self, y, target, dl, out=None):
         losses, dy = super().value_and_gradient(y, target, dl, out=out)
         return np.full_like(losses, losses.mean()), dy
+
+
+@wrong("at_once", "classes in one byte")
+class AtOnceInOneByte(AtOnce):
+    """Classes from 128 on have no gradient."""
+
+    def value_and_gradient(self, y, target, dl, out=None):
+        losses, dy = super().value_and_gradient(y, target, dl, out=out)
+        dy[:, 128:] = 0
+        return losses, dy
+
+
+@wrong("at_once", "float32 in the middle")
+class AtOnceInSinglePrecision(AtOnce):
+    def value_and_gradient(self, y, target, dl, out=None):
+        losses, dy = super().value_and_gradient(y, target, dl, out=out)
+        dy[...] = dy.astype(np.float32)
+        return losses, dy
 
 
 @wrong("at_once", "out ignored")

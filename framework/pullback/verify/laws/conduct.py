@@ -26,6 +26,7 @@ from pullback.verify.laws.bits import (
     same_each,
     shapes_of,
 )
+from pullback.verify.laws.reach import MANY_CLASSES
 from pullback.verify.mistakes import named
 from pullback.verify.outcome import Failed, Skipped
 
@@ -187,20 +188,28 @@ def _outputs(case: Case, into: list[str]) -> None:
 def at_once(subject: Subject) -> None:
     """Is value_and_gradient what forward and backward are?
 
-    Of a loss that has it; into out=, too, with the same bits.
+    Of a loss that has it; for many classes, too, and into out= with the same bits.
     """
     if not hasattr(subject.unit, "value_and_gradient"):
         raise Skipped("it has no value_and_gradient")
+    cases, many = subject.cases(), subject.sized(2, MANY_CLASSES)
+    if not subject.has_samples and many.fits():
+        cases.append(many.case())
     with _writes_named():
-        for case in subject.cases():
-            _at_once(case)
+        for case in cases:
+            for dtype in (np.float64, np.float32):
+                _at_once(case.astype(dtype))
 
 
 def _at_once(case: Case) -> None:
     dl = frozen(case.cotangent(case.forward()[0]))
     case = replace(case.with_inputs(frozen), target=tuple(map(frozen, case.target)))
     found = case.at_once(dl)
-    within(expected(case, dl), case, found, "at once", "dℓ left out at once")
+    try:
+        within(expected(case, dl), case, found, "at once")
+    except Failed as failed:
+        asked = replace(case, unit=_OfBoth(case.unit)), dl
+        raise Failed(failed.message, evidence=asked, **failed.facts) from failed
     cls: type = type(case.unit)
     if takes(cls, "value_and_gradient", "out"):
         buffer = np.full_like(found[1], np.nan)
@@ -209,6 +218,19 @@ def _at_once(case: Case) -> None:
             told = "value_and_gradient returns something else than its out"
             raise Failed(told, **named("out ignored"))
         same_each(case, (losses, dy), found, "at once into out", "added into the buffer")
+
+
+class _OfBoth:
+    """A loss whose backward is the gradient that another gives at once."""
+
+    def __init__(self, unit: Any) -> None:
+        self.unit = unit
+
+    def forward(self, y: Any, target: Any) -> tuple[Any, Any]:
+        return self.unit.forward(y, target)[0], (y, target)
+
+    def backward(self, residual: Any, dl: Any) -> Any:
+        return self.unit.value_and_gradient(*residual, dl)[1]
 
 
 def stacked(subject: Subject) -> None:
