@@ -2,8 +2,8 @@
 
 Every contender in a process of its own, on the same cores, turns in random order, as ``pullback
 bench`` races variants; each is at its best setting, and its first losses must be those of float64.
-``--quick`` has few rounds, ``--only TEXT`` the tasks with that text, ``--show`` prints what is
-stored.
+``--quick`` has few rounds and stores nothing, ``--only TEXT`` makes the tasks with that text anew,
+``--show`` prints what is stored.
 """
 
 from __future__ import annotations
@@ -261,9 +261,21 @@ def main() -> None:
         console.print(f"{task.steps}, {cores} core(s)", markup=False)
         results.append(measure(task, cores, 3 if args.quick else 15, console))
     found = {"results": results, "machine": machine()}
-    if not args.only and not args.quick:
-        RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False))
+    if not args.quick:
+        keep(found, whole=not args.only)
     show(found, console)
+
+
+def keep(found: dict[str, Any], *, whole: bool) -> None:
+    """Store all results, or some in the place of those of the same machine and versions."""
+    if not whole:
+        stored = json.loads(RESULTS.read_text())
+        if stored["machine"] != found["machine"]:
+            return
+        new = {(one["task"], one["cores"]): one for one in found["results"]}
+        results = [new.get((one["task"], one["cores"]), one) for one in stored["results"]]
+        found = {**found, "results": results}
+    RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False))
 
 
 if __name__ == "__main__":

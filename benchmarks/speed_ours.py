@@ -92,8 +92,8 @@ class Sweep:
         self.steps = steps
         make: Any = {
             "numpy": lambda run: Steps(task, "", 1, compiled=False, run=run),
-            "compiled": lambda run: Stretches(task, 1, run=run),
-            "together": lambda run: Stretches(task, 1, run=run),
+            "compiled": lambda run: Stretches(task, 1, as_one=True, run=run),
+            "together": lambda run: Stretches(task, 1, as_one=True, run=run),
         }[way]
         self.runs = [make(run) for run in range(task.runs)]
         self.way, self.make = way, Maker(threads)
