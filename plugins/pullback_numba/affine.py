@@ -18,17 +18,26 @@ FEW = 4  # features up to which loops over them beat BLAS
 
 
 @numba.njit(inline="always")
-def row_of_few(weights: Any, x: Array, first: Any, y: Array) -> None:
-    """y = first + weights x, of which x has few rows, the first two of them at once."""
+def row_of_few(weights: Any, x: Array, last: Any, y: Array) -> None:
+    """y = weights x + last, of which x has few rows; ``last`` is added last, as ``affine`` does."""
+    one = weights[0]
     if x.shape[0] == 1:
         for r in range(y.size):
-            y[r] = first + weights[0] * x[0, r]
-    else:
+            y[r] = one * x[0, r] + last
+        return
+    two = weights[1]
+    if x.shape[0] == 2:
         for r in range(y.size):
-            y[r] = first + weights[0] * x[0, r] + weights[1] * x[1, r]
+            y[r] = one * x[0, r] + two * x[1, r] + last
+        return
+    for r in range(y.size):
+        y[r] = one * x[0, r] + two * x[1, r]
     for k in range(2, x.shape[0]):
+        weight = weights[k]
         for r in range(y.size):
-            y[r] += weights[k] * x[k, r]
+            y[r] += weight * x[k, r]
+    for r in range(y.size):
+        y[r] += last
 
 
 @numba.njit(inline="always")
@@ -99,13 +108,20 @@ def add_bias(y: Array, b: Array) -> None:
 
 @kernel
 def affine_rows(x: Array, W: Array, b: Array, y: Array) -> None:
-    """y = x W + b in one pass, for few features."""
+    """y = x W + b while a row is in the first cache, for few features; b is added last."""
+    few = x.shape[1]
     for n in range(y.shape[0]):
         for j in range(y.shape[1]):
-            y[n, j] = b[0, j] + x[n, 0] * W[0, j]
-        for k in range(1, x.shape[1]):
+            y[n, j] = x[n, 0] * W[0, j]
+        for k in range(1, few - 1):
             for j in range(y.shape[1]):
                 y[n, j] += x[n, k] * W[k, j]
+        if few == 1:
+            for j in range(y.shape[1]):
+                y[n, j] += b[0, j]
+        else:
+            for j in range(y.shape[1]):
+                y[n, j] = y[n, j] + x[n, few - 1] * W[few - 1, j] + b[0, j]
 
 
 @kernel

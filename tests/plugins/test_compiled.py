@@ -11,7 +11,10 @@ from pullback import build, registry
 from pullback.errors import RegistryError
 from pullback.verify.checks import carry_out, report, subject_of
 from pullback.verify.laws import CHECKS
+from pullback.verify.laws.conduct import layout
+from pullback.verify.laws.derivative import pullback
 from pullback.verify.laws.reach import precision
+from pullback.verify.laws.relations import family, invariants
 from pullback_numba import cross_entropy, elementwise
 from pullback_numba.functions import exp, exp_of_difference, largest, tanh
 
@@ -47,6 +50,44 @@ def test_the_plain_code_says_how_many_digits_a_compiled_unit_may_lose():
     right = subject_of("tanh_numba", "layer")
     assert carry_out(precision, right).status == "pass"
     assert carry_out(precision, right.with_unit(HalfPrecision())).status == "fail"
+
+
+class AlmostTanh(elementwise.TanhNumba):
+    """Rightly the pullback of its own forward, which is another function."""
+
+    def forward(self, x, out=None):
+        y, residual = super().forward(x)
+        return 1.01 * y, residual
+
+    def backward(self, residual, dy, out=None):
+        return 1.01 * super().backward(residual, dy)
+
+
+def test_its_derivative_is_that_of_the_plain_unit_and_its_value_is_compared_with_it():
+    subject = subject_of("tanh_numba", "layer")
+    assert carry_out(pullback, subject).digits > 14  # differences of its own forward have eleven
+    for check in (pullback, family):
+        assert carry_out(check, subject.with_unit(AlmostTanh())).status == "fail"
+
+
+NEAR_ITS_KINK = {"rows": 7, "features": 3, "scale": 4.6636294652245406e-4, "seed": 646}
+LARGE_BIAS = {"rows": 3, "features": 4, "scale": 1.64069067082189e-4, "seed": 95}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("name", "inputs", "checks"),
+    [
+        ("relu_numba", NEAR_ITS_KINK, [pullback]),
+        ("affine_numba", LARGE_BIAS, [precision, invariants, layout]),
+        ("affine_relu_numba", LARGE_BIAS, [precision, invariants, layout]),
+    ],
+)
+def test_inputs_at_which_it_was_refused(name, inputs, checks, dtype):
+    """Differences over a kink; a bias that was added first, and then rounded with each term."""
+    subject = replace(subject_of(name, "layer"), dtype=dtype, **inputs)
+    for check in checks:
+        assert carry_out(check, subject).status == "pass"
 
 
 # The functions.

@@ -401,10 +401,10 @@ def expected(case: Case, dy: Array) -> list[Computed]:
 
 def _accounts(case: Case) -> Iterator[Case]:
     """Whose code tells the roundings: the unit's own, or that of the plain one it stands for."""
-    yield case
-    plain = case.plain()
-    if plain is not None:
-        yield plain
+    one: Case | None = case
+    while one is not None:
+        yield one
+        one = one.plain()
 
 
 def expected_of_both(case: Case, other: Case, dy: Array) -> list[Computed]:

@@ -8,12 +8,14 @@ derivatives, and every number in it is right; so is one between those at points 
 ``50 digits``
     forward on numbers of 110 digits, one-sided differences with a step of 1e-55. Where forward is
     smooth the two sides agree to more than 50 digits; where it has a kink they are its two slopes.
+    Of a unit that takes floats alone (a compiled kernel) it asks the plain one of its family that
+    it is derived from; that both compute the same is for the check ``family`` to see.
 ``complex step``
     Im f(x + ih) / h with h = 1e-200, of float64: a derivative to about the last bit, for analytic
     forwards. It is left aside where it contradicts the differences.
 ``differences``
     Ridders' extrapolation of central differences of float64, with its error estimate; for a
-    forward that can take neither (a compiled kernel). Some 9 to 11 digits.
+    forward that can take neither. Some 9 to 11 digits.
 
 A symbolic oracle belongs beside them: any function from a case and a cotangent to intervals.
 
@@ -78,7 +80,7 @@ def all_places(case: Case) -> Places:
 
 def fifty_digits(case: Case, dy: Array, places: Places | None = None) -> list[Derivative]:
     """One-sided differences of forward in 110 digits, coordinate by coordinate."""
-    base, cotangent = exact_value(case), each_exactly(dy)
+    base, cotangent = _exactly(case), each_exactly(dy)
     noise = (abs(cotangent) * (abs(base) + 1)).sum() * NOISE / STEP
     found = []
     for place, value in enumerate(case.inputs):
@@ -105,6 +107,17 @@ def exact_value(case: Case) -> Array:
         raise Unavailable(f"forward does not run on numbers of 50 digits ({error})") from error
 
 
+def _exactly(case: Case) -> Array:
+    """The same, or that of the plain unit which this one stands for."""
+    try:
+        return exact_value(case)
+    except Unavailable:
+        plain = case.plain()
+        if plain is None:
+            raise
+        return _exactly(plain)
+
+
 def _slope(case: Case, place: int, at: tuple[int, ...], sign: int, base: Array) -> Array:
     """The one-sided difference quotient of y in one coordinate of one input."""
     x = exactly(case.inputs[place][at])
@@ -112,7 +125,7 @@ def _slope(case: Case, place: int, at: tuple[int, ...], sign: int, base: Array) 
         moved = EXACT.array(case.inputs[place])
         moved[at] = EXACT.lift(x + sign * step)
         inputs = (*case.inputs[:place], moved, *case.inputs[place + 1 :])
-        y = exact_value(replace(case, inputs=inputs))
+        y = _exactly(replace(case, inputs=inputs))
         if not step or all(mp.isfinite(one) for one in y.ravel()):
             break
     return np.asarray((y - base) / (sign * step)) if step else y - y
@@ -136,7 +149,7 @@ def directional(
     ends = []
     for sign in signs:
         moved = tuple(EXACT.array(x + sign * h) for x, h in zip(inputs, steps, strict=True))
-        y = exact_value(replace(case, inputs=moved))
+        y = _exactly(replace(case, inputs=moved))
         ends.append(cotangent * ((y - base) / (sign * STEP)))
     low, high = (f(ends[0], ends[-1]).sum() + mp.zero for f in (np.minimum, np.maximum))
     bound = (abs(cotangent) * (abs(base) + 1)).sum() * NOISE / STEP
