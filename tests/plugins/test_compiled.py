@@ -71,6 +71,7 @@ def test_its_derivative_is_that_of_the_plain_unit_and_its_value_is_compared_with
 
 
 NEAR_ITS_KINK = {"rows": 7, "features": 3, "scale": 4.6636294652245406e-4, "seed": 646}
+SATURATED = {"rows": 2, "features": 4, "scale": 0.6903666915534457, "seed": 100323}
 LARGE_BIAS = {"rows": 3, "features": 4, "scale": 1.64069067082189e-4, "seed": 95}
 
 
@@ -79,12 +80,13 @@ LARGE_BIAS = {"rows": 3, "features": 4, "scale": 1.64069067082189e-4, "seed": 95
     ("name", "inputs", "checks"),
     [
         ("relu_numba", NEAR_ITS_KINK, [pullback]),
+        ("affine_tanh_numba", SATURATED, [pullback]),
         ("affine_numba", LARGE_BIAS, [precision, invariants, layout]),
         ("affine_relu_numba", LARGE_BIAS, [precision, invariants, layout]),
     ],
 )
 def test_inputs_at_which_it_was_refused(name, inputs, checks, dtype):
-    """Differences over a kink; a bias that was added first, and then rounded with each term."""
+    """Differences over a kink, what 1 − y² loses, a bias that was rounded with each term."""
     subject = replace(subject_of(name, "layer"), dtype=dtype, **inputs)
     for check in checks:
         assert carry_out(check, subject).status == "pass"

@@ -63,11 +63,22 @@ def _run_once(arithmetic: Rounding, case: Case, dy: Array) -> tuple[Computed, li
 
 
 def own_gradients(case: Case, dy: Array, truth: list[Derivative]) -> list[Computed]:
-    """What backward returns: exactly, up to the rounding of its constants, or else in float64."""
+    """What backward returns: exactly, up to the rounding of its constants, or else in float64.
+
+    Then it may lose what the steps of a plain unit that it stands for may.
+    """
     try:
         return exact_gradients(case, dy)[1]
     except Unavailable:
-        return float_gradients(case.astype(np.float64), dy.astype(np.float64), truth)
+        wide, dy = case.astype(np.float64), dy.astype(np.float64)
+    found, account = float_gradients(wide, dy, truth), _account(wide, dy)
+    if account is None:
+        return found
+    steps = [np.asarray(one.error, dtype=float) for one in account[1:]]
+    return [
+        replace(one, error=np.maximum(one.error, error))
+        for one, error in zip(found, steps, strict=True)
+    ]
 
 
 def exact_gradients(case: Case, dy: Array) -> tuple[Array, list[Computed]]:
@@ -390,13 +401,18 @@ def expected(case: Case, dy: Array) -> list[Computed]:
     Without one, float64 is the shadow of float32 and float16, and the condition of the point,
     Σ|dy J| and Σ|J x|, measures what roundings may do.
     """
+    return _account(case, dy) or _shadow(case, dy)
+
+
+def _account(case: Case, dy: Array) -> list[Computed] | None:
+    """The same, if there is code that runs on exact numbers."""
     for one in _accounts(case):
         try:
             y, gradients = own_rounding(one, dy)
         except Unavailable:
             continue
         return [y, *gradients]
-    return _shadow(case, dy)
+    return None
 
 
 def _accounts(case: Case) -> Iterator[Case]:
