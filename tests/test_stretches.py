@@ -39,6 +39,7 @@ def begun(
     scale=1.0,
     dtype="float32",
     threads=1,
+    rows=50,
 ):
     """A course, and what it is the course of."""
     stages = {
@@ -51,13 +52,14 @@ def begun(
     told = []
     going = course(
         net,
-        data(seed=seed, dtype=dtype),
+        data(rows, seed=seed, dtype=dtype),
         loss=build("loss", "cross_entropy_exact_numba"),
         optimizer=build("optimizer", optimizer),
         schedule=build("schedule", "cosine"),
         recipe=recipe,
         seed=seed,
         reference=None,
+        threads=threads,
         observe=lambda step, metrics: told.append((step, metrics)),
         by_stretches=by_stretches,
     )
@@ -149,6 +151,17 @@ def test_runs_together_are_each_as_alone_bit_for_bit(threads):
         assert told == seen
     for one, other in zip(results, joint, strict=True):
         assert one.metrics["train_loss"] == other.metrics["train_loss"]
+
+
+def test_more_threads_change_no_bit_of_a_run():
+    """Of rows enough that each thread has some."""
+    recipe = Recipe(steps=20, evaluate_every=10)
+    nets = []
+    for threads in (1, 2):
+        going, net, _ = begun(recipe=recipe, threads=threads, rows=400)
+        finish(going)
+        nets.append(net.theta.tobytes())
+    assert nets[0] == nets[1]
 
 
 def test_one_that_fails_leaves_the_others_alone():

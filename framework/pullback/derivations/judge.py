@@ -17,7 +17,8 @@ from pullback.derivations.source import Derivation, Stage
 from pullback.derivations.verdict import Judged, Verdicts
 from pullback.errors import ConfigError
 from pullback.units import Array
-from pullback.verify.gradients import Computed, deviation, exact_gradients, told_apart
+from pullback.verify.account import Computed
+from pullback.verify.gradients import deviation, exact_gradients, told_apart
 from pullback.verify.oracles import EPS, ROUNDINGS, Unavailable
 from pullback.verify.outcome import Inconclusive
 

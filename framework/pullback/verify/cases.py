@@ -80,17 +80,17 @@ class Case:
             raise UnitError(f"value_and_gradient returned {type(pair).__name__}, and not (ℓ, dy)")
         return pair
 
-    def plain(self) -> Case | None:
-        """The same of the unit of its family that its class is derived from, if there is one.
+    def and_plain(self) -> Iterator[Case]:
+        """This one, then the same of the units of its family that its class is derived from.
 
         A compiled unit takes floats alone, and the plain one that it is derived from any numbers.
         """
+        yield self
         cls = type(self.unit)
         for base in cls.__mro__[1:]:
             if registry.kind_of(base) and registry.family(base) == registry.family(cls):
                 options = {one.name: getattr(self.unit, one.name) for one in options_of(base)}
-                return replace(self, unit=base(**options))
-        return None
+                yield replace(self, unit=base(**options))
 
     def cotangent(self, like: Any, seed: int = 1) -> Array:
         """Random numbers; all ones would hide what the rows of a Jacobian add up to."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from pullback.units import Array
-from pullback.verify.cases import Case, UnitError
-from pullback.verify.exact import CONSTANTS, Rounding, errors, rounding
+from pullback.verify.account import Computed, account, run_on
+from pullback.verify.cases import Case
+from pullback.verify.exact import CONSTANTS
 from pullback.verify.functions import SAME, mp
-from pullback.verify.mistakes.catalogue import named
 from pullback.verify.oracles import (
     EPS,
     ROUNDINGS,
@@ -27,39 +27,13 @@ from pullback.verify.oracles import (
     slope_in_floats,
 )
 from pullback.verify.outcome import Failed, Inconclusive
-from pullback.verify.scalars import each_exactly, exactly, values
+from pullback.verify.scalars import each_exactly
 
 HALF = -math.log10(EPS) / 2  # half the digits of a float64: fewer decide nothing
 MOST = 50.0  # digits that anything is certified to
 SMOOTH = 1e-6  # one-sided slopes that are nearer, relative, belong to no kink
 JUMP = 1e20  # one-sided slopes so far apart are those of a forward that jumps
 BLOCK = 6  # coordinates of an input that are looked at one by one where it is large
-
-
-@dataclass(frozen=True)
-class Computed:
-    """A result and how far its own roundings may have taken it: arrays of mpf or of floats."""
-
-    value: Array
-    error: Array
-
-
-def run_on(arithmetic: Rounding, case: Case, dy: Array) -> tuple[Computed, list[Computed]]:
-    """y and the gradients of the unit's own code on exact numbers, with their account."""
-    own = replace(arithmetic)
-    found = _run_once(own, case, dy)
-    return _run_once(replace(own, suspicious=True), case, dy) if own.rounded else found
-
-
-def _run_once(arithmetic: Rounding, case: Case, dy: Array) -> tuple[Computed, list[Computed]]:
-    try:
-        exact = case.exactly(arithmetic.array)
-        y, residual = exact.forward()
-        gradients = exact.backward(residual, arithmetic.array(dy))
-        results = [Computed(values(one), errors(one)) for one in (y, *gradients)]
-    except (UnitError, TypeError) as error:
-        raise Unavailable(f"does not run on numbers of 50 digits ({error})") from error
-    return results[0], results[1:]
 
 
 def own_gradients(case: Case, dy: Array, truth: list[Derivative]) -> list[Computed]:
@@ -71,13 +45,13 @@ def own_gradients(case: Case, dy: Array, truth: list[Derivative]) -> list[Comput
         return exact_gradients(case, dy)[1]
     except Unavailable:
         wide, dy = case.astype(np.float64), dy.astype(np.float64)
-    found, account = float_gradients(wide, dy, truth), _account(wide, dy)
-    if account is None:
+    found, steps = float_gradients(wide, dy, truth), account(wide, dy)
+    if steps is None:
         return found
-    steps = [np.asarray(one.error, dtype=float) for one in account[1:]]
+    errors = [np.asarray(one.error, dtype=float) for one in steps[1:]]
     return [
         replace(one, error=np.maximum(one.error, error))
-        for one, error in zip(found, steps, strict=True)
+        for one, error in zip(found, errors, strict=True)
     ]
 
 
@@ -344,99 +318,3 @@ def _certified(found: Computed, truth: Derivative) -> float:
     if not scale or not error:
         return MOST
     return min(MOST, float(-mp.log10(mp.mpf(error) / mp.mpf(scale))))
-
-
-def own_rounding(case: Case, dy: Array) -> tuple[Computed, list[Computed]]:
-    """What the unit's code gives in exact numbers, and how far its dtype may be from it."""
-    return run_on(rounding(case.inputs[0].dtype.name), case, dy)
-
-
-def agree(case: Case, dy: Array, found: tuple[Any, ...], what: str, mistake: str = "") -> None:
-    """y and gradients are what the unit's code gives, up to the rounding of its own steps."""
-    within(expected(case, dy), case, found, what, mistake)
-
-
-def within(
-    bounds: list[Computed], case: Case, found: tuple[Any, ...], what: str, mistake: str = ""
-) -> None:
-    """y and gradients are within their bounds; Failed with the one that is farthest outside."""
-    for name, one, bound in zip(output_names(case), found, bounds, strict=True):
-        beyond = too_far(one, bound)
-        if beyond is not None:
-            place, value, right = beyond
-            raise Failed(
-                f"{what}: {name} at {place} is {value:.9g}, and {right:.9g} by its own steps; "
-                f"they may lose {float(bound.error[place]):.1g}",
-                input=name,
-                place=place,
-                found=value,
-                expected=right,
-                **named(mistake),
-            )
-
-
-def output_names(case: Case) -> list[str]:
-    return ["y" if not case.target else "ℓ", *(f"d{name}" for name in case.names)]
-
-
-def too_far(found: Any, right: Computed) -> tuple[tuple[int, ...], float, float] | None:
-    """Where a result is farthest outside of its bound, with both values; None where nowhere."""
-    worst, where = mp.zero, None
-    for at in np.ndindex(right.value.shape):
-        value, error = right.value[at], right.error[at]
-        if not (mp.isfinite(value) and mp.isfinite(error)):
-            continue
-        distance = abs(exactly(found[at]) - value)
-        if not distance <= error and (where is None or distance > worst):
-            worst, where = distance, at
-    if where is None:
-        return None
-    return where, float(found[where]), float(right.value[where])
-
-
-def expected(case: Case, dy: Array) -> list[Computed]:
-    """y and the gradients with the bounds of rounding in the dtype of the case.
-
-    Where the code does not run on exact numbers, that of the plain unit does which it stands for.
-    Without one, float64 is the shadow of float32 and float16, and the condition of the point,
-    Σ|dy J| and Σ|J x|, measures what roundings may do.
-    """
-    return _account(case, dy) or _shadow(case, dy)
-
-
-def _account(case: Case, dy: Array) -> list[Computed] | None:
-    """The same, if there is code that runs on exact numbers."""
-    for one in _accounts(case):
-        try:
-            y, gradients = own_rounding(one, dy)
-        except Unavailable:
-            continue
-        return [y, *gradients]
-    return None
-
-
-def _accounts(case: Case) -> Iterator[Case]:
-    """Whose code tells the roundings: the unit's own, or that of the plain one it stands for."""
-    one: Case | None = case
-    while one is not None:
-        yield one
-        one = one.plain()
-
-
-def expected_of_both(case: Case, other: Case, dy: Array) -> list[Computed]:
-    """What another unit gives, with the bounds of rounding of both."""
-    pairs = zip(expected(case, dy), expected(other, dy), strict=True)
-    return [Computed(theirs.value, ours.error + theirs.error) for ours, theirs in pairs]
-
-
-def _shadow(case: Case, dy: Array) -> list[Computed]:
-    wide, eps = case.astype(np.float64), float(np.finfo(case.inputs[0].dtype).eps)
-    dy = dy.astype(np.float64)
-    y, gradients = wide.both(dy)
-    try:
-        sizes = [one.size for one in derivative(wide, dy)]
-    except Unavailable as reason:
-        raise Inconclusive(f"no oracle: {reason}") from reason
-    of_y = abs(y) + max(float(abs(one).max(initial=1)) for one in wide.inputs)
-    errors_of = [2 * ROUNDINGS * eps * one for one in (of_y, *sizes)]
-    return [Computed(v, e) for v, e in zip((y, *gradients), errors_of, strict=True)]

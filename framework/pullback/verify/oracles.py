@@ -109,13 +109,13 @@ def exact_value(case: Case) -> Array:
 
 def _exactly(case: Case) -> Array:
     """The same, or that of the plain unit which this one stands for."""
-    try:
-        return exact_value(case)
-    except Unavailable:
-        plain = case.plain()
-        if plain is None:
-            raise
-        return _exactly(plain)
+    reasons = []
+    for one in case.and_plain():
+        try:
+            return exact_value(one)
+        except Unavailable as reason:
+            reasons.append(str(reason))
+    raise Unavailable(reasons[-1])
 
 
 def _slope(case: Case, place: int, at: tuple[int, ...], sign: int, base: Array) -> Array:

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from pullback.verify.account import output_names
 from pullback.verify.cases import Case, Subject
-from pullback.verify.gradients import output_names
 from pullback.verify.mistakes import named
 from pullback.verify.outcome import Failed, Skipped
 

@@ -12,12 +12,8 @@ from typing import Any
 import numpy as np
 
 from pullback.units import Array, takes
+from pullback.verify.account import expected, output_names, within
 from pullback.verify.cases import Case, Subject, UnitError
-from pullback.verify.gradients import (
-    expected,
-    output_names,
-    within,
-)
 from pullback.verify.laws.bits import (
     frozen,
     memory,

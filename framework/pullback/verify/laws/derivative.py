@@ -7,17 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from pullback.units import Array
+from pullback.verify.account import agree, run_on
 from pullback.verify.cases import Case, Subject
 from pullback.verify.exact import CONSTANTS
 from pullback.verify.functions import SAME
-from pullback.verify.gradients import (
-    agree,
-    certify,
-    hold,
-    hold_along,
-    hold_block,
-    run_on,
-)
+from pullback.verify.gradients import certify, hold, hold_along, hold_block
 from pullback.verify.laws.bits import needs_free_shapes
 from pullback.verify.mistakes import named
 from pullback.verify.oracles import Unavailable, exact_value

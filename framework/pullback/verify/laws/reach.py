@@ -8,18 +8,10 @@ from typing import Any
 import numpy as np
 
 from pullback.units import Array
+from pullback.verify.account import expected, output_names, own_rounding, too_far, within
 from pullback.verify.cases import Case, Subject, UnitError
 from pullback.verify.functions import SAME, mp
-from pullback.verify.gradients import (
-    MOST,
-    expected,
-    hold,
-    hold_in_floats,
-    output_names,
-    own_rounding,
-    too_far,
-    within,
-)
+from pullback.verify.gradients import MOST, hold, hold_in_floats
 from pullback.verify.laws.bits import (
     needs_free_shapes,
     same,

@@ -9,10 +9,7 @@ import numpy as np
 
 from pullback.registry import kind_of
 from pullback.units import Array
-from pullback.verify.cases import Case, Subject, UnitError
-from pullback.verify.exact import CONSTANTS, EXACT
-from pullback.verify.functions import SAME, mp
-from pullback.verify.gradients import (
+from pullback.verify.account import (
     Computed,
     expected,
     expected_of_both,
@@ -21,6 +18,9 @@ from pullback.verify.gradients import (
     run_on,
     within,
 )
+from pullback.verify.cases import Case, Subject, UnitError
+from pullback.verify.exact import CONSTANTS, EXACT
+from pullback.verify.functions import SAME, mp
 from pullback.verify.mistakes import named
 from pullback.verify.oracles import Unavailable, exact_value
 from pullback.verify.outcome import Failed, Skipped
