@@ -17,18 +17,23 @@ if TYPE_CHECKING:
 FEW = 4  # features up to which loops over them beat BLAS
 
 
+@scalar
+def itself(z: Any) -> Any:
+    return z
+
+
 @numba.njit(inline="always")
-def row_of_few(weights: Any, x: Array, last: Any, y: Array) -> None:
-    """y = weights x + last, of which x has few rows; ``last`` is added last, as ``affine`` does."""
+def row_of_few(weights: Any, x: Array, last: Any, y: Array, then: Any) -> None:
+    """y = then(weights x + last), of which x has few rows; ``affine`` adds its bias last, too."""
     one = weights[0]
     if x.shape[0] == 1:
         for r in range(y.size):
-            y[r] = one * x[0, r] + last
+            y[r] = then(one * x[0, r] + last)
         return
     two = weights[1]
     if x.shape[0] == 2:
         for r in range(y.size):
-            y[r] = one * x[0, r] + two * x[1, r] + last
+            y[r] = then(one * x[0, r] + two * x[1, r] + last)
         return
     for r in range(y.size):
         y[r] = one * x[0, r] + two * x[1, r]
@@ -37,23 +42,23 @@ def row_of_few(weights: Any, x: Array, last: Any, y: Array) -> None:
         for r in range(y.size):
             y[r] += weight * x[k, r]
     for r in range(y.size):
-        y[r] += last
+        y[r] = then(y[r] + last)
 
 
 @numba.njit(inline="always")
 def affine_then(x: Array, params: Any, y: Array, then: Any) -> None:
-    """y = then(Wᵀ x + b), feature by feature, while it is in the first cache."""
+    """y = then(Wᵀ x + b), number by number: a loop of its own over a row does not vectorise."""
     W, b = params
     few = W.shape[0] <= FEW
     if not few:
         np.dot(W.T, x, y)
     for j in range(y.shape[0]):
         if few:
-            row_of_few(W[:, j], x, b[0, j], y[j])
+            row_of_few(W[:, j], x, b[0, j], y[j], then)
         else:
+            bias = b[0, j]
             for r in range(y.shape[1]):
-                y[j, r] += b[0, j]
-        then(y[j])
+                y[j, r] = then(y[j, r] + bias)
 
 
 @numba.njit(inline="always")
@@ -75,12 +80,7 @@ def affine_back_after(
         np.dot(W, dy, dx)
     else:
         for k in range(dx.shape[0]):
-            row_of_few(W[k], dy, x.dtype.type(0), dx[k])
-
-
-@numba.njit(inline="always")
-def nothing(y: Array) -> None:
-    pass
+            row_of_few(W[k], dy, x.dtype.type(0), dx[k], itself)
 
 
 @scalar
@@ -91,7 +91,7 @@ def dy_itself(y: Any, dy: Any) -> Any:
 @kernel
 def affine_block(x: Array, params: Any, y: Array) -> None:
     """x: (F, rows), W: (F, K), y: (K, rows)."""
-    affine_then(x, params, y, nothing)
+    affine_then(x, params, y, itself)
 
 
 @summing

@@ -9,12 +9,23 @@ import numpy as np
 
 from pullback_basics.affine_activation import AffineRelu, AffineTanh
 from pullback_numba.affine import AffineNumba, affine_back_after, affine_then
-from pullback_numba.compiling import as_row, contiguous, into, kernel, summing
-from pullback_numba.elementwise import relu_back_block, relu_slope, tanh_back_block, tanh_slope
+from pullback_numba.compiling import as_row, contiguous, into, kernel, scalar, summing
+from pullback_numba.elementwise import (
+    relu,
+    relu_back_block,
+    relu_slope,
+    tanh_back_block,
+    tanh_slope,
+)
 from pullback_numba.functions import tanh
 
 if TYPE_CHECKING:
     from pullback.units import Array
+
+
+@scalar
+def tanh_of(z: Any) -> Any:
+    return tanh(z)
 
 
 @kernel
@@ -25,14 +36,13 @@ def tanh_over(y: Array) -> None:
 
 @kernel
 def relu_over(y: Array) -> None:
-    zero = y.dtype.type(0)
     for i in range(y.size):
-        y[i] = zero if y[i] < zero else y[i]
+        y[i] = relu(y[i])
 
 
 @kernel
 def affine_tanh_block(x: Array, params: Any, y: Array) -> None:
-    affine_then(x, params, y, tanh_over)
+    affine_then(x, params, y, tanh_of)
 
 
 @summing
@@ -44,7 +54,7 @@ def affine_tanh_back_block(
 
 @kernel
 def affine_relu_block(x: Array, params: Any, y: Array) -> None:
-    affine_then(x, params, y, relu_over)
+    affine_then(x, params, y, relu)
 
 
 @summing

@@ -69,6 +69,13 @@ def as_row(array: Any) -> Any:
     return array.reshape(1, array.size)
 
 
+def room_for(out: Array | None, like: Array) -> Array:
+    """Where a kernel writes a result of that size: ``out``, where it lies in order."""
+    if out is None or not out.flags.c_contiguous:
+        return np.empty_like(like)
+    return out.reshape(like.shape)
+
+
 def into(out: Array | None, found: Array) -> Array:
     """A result in the array that was given for it; itself where none was, or where it is there."""
     if out is None:

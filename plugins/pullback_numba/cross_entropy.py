@@ -1,6 +1,6 @@
-"""The cross-entropy of logits, compiled: the fused form and the exact one, for labels.
+"""The cross-entropy of logits, compiled: the fused form, for labels.
 
-With soft rows, weights or smoothing each is the plain unit that it stands for.
+With soft rows, weights or smoothing it is the plain unit that it stands for.
 """
 
 from __future__ import annotations
@@ -10,17 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pullback_basics.cross_entropy import (
-    FAR,
-    SCALE,
-    SHIFT,
-    SHIFTED,
-    CrossEntropyExact,
-    CrossEntropyFused,
-)
-from pullback_basics.targets import ClassTargets, is_labels
-from pullback_numba.compiling import DTYPES, contiguous, exactly, into, kernel, summing
+from pullback_basics.cross_entropy import CrossEntropyFused
+from pullback_numba.compiling import contiguous, into, kernel, room_for, summing
 from pullback_numba.functions import exp, exp_of_difference, largest
+from pullback_numba.targets import KernelTargets, are_labels
 
 if TYPE_CHECKING:
     from pullback.units import Array
@@ -29,22 +22,13 @@ FEW = 16  # classes up to which rows side by side are faster than one after the 
 TILE = 2048  # numbers of a row at once: they stay in the first cache
 
 
-@kernel
-def are_labels(labels: Array, ignored: int, classes: int) -> bool:
-    """Whether each is one of C classes, or ignored."""
-    right = True
-    for label in labels:
-        right &= label == ignored or 0 <= label < classes
-    return right
-
-
 @summing
 def fused_rows(z: Array, labels: Array, ignored: int, losses: Array, sums: Array) -> bool:
     """ℓ and Σ e^(z − m) of each row, whose maximum m so far grows on the way through its tiles.
 
     False where a label is none of C classes, and the rest is not done.
     """
-    if not are_labels(labels, ignored, z.shape[1]):
+    if not are_labels(labels, z.shape[1], ignored):
         return False
     for n in range(z.shape[0]):
         row = z[n]
@@ -74,7 +58,7 @@ def fused_rows_at_once(
     False where a label is none of C classes, and nothing is done.
     """
     real = z.dtype.type
-    if not are_labels(labels, ignored, z.shape[1]):
+    if not are_labels(labels, z.shape[1], ignored):
         return False
     for n in range(z.shape[0]):
         logits, row = z[n], dz[n]
@@ -134,7 +118,7 @@ def fused_columns(
 
     False where a label is none of C classes, and nothing is done.
     """
-    if not are_labels(labels, 0, z.shape[0]):  # 0 is a class whatever is ignored
+    if not are_labels(labels, z.shape[0]):
         return False
     m, total, at_label = room[0], room[1], room[2]
     for r in range(m.size):
@@ -173,45 +157,13 @@ def fused_block(z: Array, labels: Array, scale: float, dz: Array, room: Array) -
     return total
 
 
-class _Labels(ClassTargets):
-    """What the two units below share."""
-
-    @property
-    def counts_each(self) -> bool:
-        """Whether every label that is one of C classes counts, for one: blocks know no options."""
-        return not (self.weight or self.label_smoothing or self.ignore_index >= 0)
-
-    def rows(self, y: Array, target: Array) -> tuple[Array, Array] | None:
-        """The logits as (rows, C) and a label for each; None where there is no kernel for these.
-
-        Whether the labels are of C classes is seen by the kernel. Raises TypeError for another
-        dtype.
-        """
-        if y.dtype not in DTYPES:
-            raise TypeError(f"compiled for float32 and float64, not for {y.dtype}")
-        labels = np.asarray(target)
-        if self.weight or self.label_smoothing or not (y.size and is_labels(labels)):
-            return None
-        if labels.shape != y.shape[:-1]:
-            self._counted(labels, y.shape)
-            labels = np.broadcast_to(labels, y.shape[:-1])
-        z = np.ascontiguousarray(y).reshape(-1, y.shape[-1])
-        return z, np.ascontiguousarray(labels.reshape(-1), np.int64)
-
-
-def room_for(z: Array, out: Array | None) -> tuple[Array, bool]:
-    """Where dz is written: ``out``, if it lies as z does; and whether it lies over z."""
-    if out is None or not out.flags.c_contiguous:
-        return np.empty_like(z), False
-    return out.reshape(z.shape), lies_over(out, z)
-
-
 def lies_over(out: Array | None, z: Array) -> bool:
+    """Whether what is written to the one is read from the other."""
     return out is not None and np.may_share_memory(out, z)
 
 
 @dataclass(frozen=True)
-class CrossEntropyFusedNumba(_Labels, CrossEntropyFused):
+class CrossEntropyFusedNumba(KernelTargets, CrossEntropyFused):
     """ℓ = log Σ eᶻ − z_t;  dz = (ŷ − t) dℓ. ``cross_entropy_fused``, compiled.
 
     z: (..., N, C), target: labels (..., N) or rows (..., N, C), ℓ: (..., N); float32 or float64.
@@ -244,8 +196,9 @@ class CrossEntropyFusedNumba(_Labels, CrossEntropyFused):
             return super().backward(residual, dl, out=out)
         z, labels, sums = residual
         _, dl = contiguous(z, dl)
-        dz, in_place = room_for(z, out)
-        fused_back_rows(z, labels, self.ignore_index, sums, dl.reshape(-1), dz, in_place)
+        dz = room_for(out, z)
+        slopes = dl.reshape(-1)
+        fused_back_rows(z, labels, self.ignore_index, sums, slopes, dz, lies_over(dz, z))
         return into(out, dz.reshape(*dl.shape, -1))
 
     def value_and_gradient(
@@ -269,8 +222,9 @@ def of_rows(
     z: Array, labels: Array, dl: Array, losses: Array, ignored: int, out: Array | None
 ) -> Array | None:
     """ℓ into ``losses``, and dz; None where a label is not one of the classes."""
-    dz, in_place = room_for(z, out)
-    return dz if fused_rows_at_once(z, labels, ignored, dl, losses, dz, in_place) else None
+    dz = room_for(out, z)
+    done = fused_rows_at_once(z, labels, ignored, dl, losses, dz, lies_over(dz, z))
+    return dz if done else None
 
 
 def of_columns(z: Array, labels: Array, dl: Array, losses: Array) -> Array | None:
@@ -278,127 +232,3 @@ def of_columns(z: Array, labels: Array, dl: Array, losses: Array) -> Array | Non
     columns = np.ascontiguousarray(z.T)
     dz, room = np.empty_like(columns), np.empty((3, len(z)))
     return dz.T if fused_columns(columns, labels, dl, losses, dz, room) else None
-
-
-@exactly
-def lost(a: float, b: float, total: float) -> float:
-    """The exact a + b − total, where total is a + b rounded."""
-    back = total - a
-    return (a - (total - back)) + (b - back)
-
-
-@exactly
-def exact_columns(z: Array, labels: Array, losses: Array, p: Array, room: Array) -> bool:
-    """ℓ, and SCALE ŷ in float64, of columns of logits: see ``cross_entropy_exact``.
-
-    False where a label is none of C classes, and nothing is done.
-    """
-    for r in range(labels.size):
-        if not 0 <= labels[r] < z.shape[0]:
-            return False
-    m, s, rest, top = room[0], room[1], room[2], room[3]
-    for r in range(m.size):
-        m[r] = z[0, r]
-    top[:] = 0
-    for c in range(1, z.shape[0]):
-        for r in range(z.shape[1]):
-            if z[c, r] > m[r]:
-                m[r], top[r] = z[c, r], c
-    s[:] = 0
-    rest[:] = 0
-    for c in range(z.shape[0]):
-        for r in range(z.shape[1]):
-            logit = np.float64(z[c, r])
-            d = logit - m[r]
-            far = d < FAR
-            e = exp(d + SHIFT if far else d) * (SHIFTED if far else SCALE)
-            p[c, r] = e
-            term = 0.0 if top[r] == c else e
-            total = s[r] + term
-            gone = 0.0 if e == 0.0 else lost(logit, -m[r], d)
-            rest[r] += term * gone + lost(s[r], term, total)
-            s[r] = total
-    for r in range(z.shape[1]):
-        s[r] /= SCALE
-        rest[r] /= SCALE
-    for r in range(labels.size):
-        losses[r] = np.log1p(s[r] + rest[r]) - (z[labels[r], r] - m[r])
-    for c in range(z.shape[0]):
-        for r in range(z.shape[1]):
-            total = 1.0 + s[r]
-            logit = np.float64(z[c, r])
-            gone = 0.0 if p[c, r] == 0.0 else lost(logit, -m[r], logit - m[r])
-            y = p[c, r] / total
-            p[c, r] = y + y * (gone - (lost(1.0, s[r], total) + rest[r]) / total)
-    return True
-
-
-@exactly
-def exact_back_columns(p: Array, labels: Array, dl: Array, dz: Array, room: Array) -> None:
-    """dz_i = ŷ_i dℓ, and at the label −Σ of the others, which cancels nowhere."""
-    s, rest = room[0], room[1]
-    s[:] = 0
-    rest[:] = 0
-    for c in range(p.shape[0]):
-        for r in range(labels.size):
-            term = 0.0 if labels[r] == c else p[c, r]
-            total = s[r] + term
-            rest[r] += lost(s[r], term, total)
-            s[r] = total
-    for c in range(p.shape[0]):
-        for r in range(labels.size):
-            slope = -(s[r] + rest[r]) if labels[r] == c else p[c, r]
-            dz[c, r] = slope * dl[r] / SCALE
-
-
-@exactly
-def exact_block(z: Array, labels: Array, scale: float, dz: Array, room: Array) -> float:
-    """Σ ℓ, and dz; z: (C, rows), of which there are as many as labels."""
-    rows = labels.size
-    losses, dl, p = room[4], room[5], room[8:]
-    if not exact_columns(z, labels, losses, p, room):
-        return np.nan
-    dl[:] = scale
-    dz[:, rows:] = 0
-    exact_back_columns(p, labels, dl, dz, room)
-    total = 0.0
-    for r in range(rows):
-        total += losses[r]
-    return total
-
-
-@dataclass(frozen=True)
-class CrossEntropyExactNumba(_Labels, CrossEntropyExact):
-    """ℓ = Σ_c T_c ((m − z_c) + log1p s);  dz_t = −Σ_{j≠t} dz_j. ``cross_entropy_exact``, compiled.
-
-    z: (..., N, C), target: labels (..., N) or rows (..., N, C), ℓ: (..., N); float32 or float64.
-    Keeps ŷ, in float64, and the labels.
-
-    Source: ``cross_entropy_exact``, operation by operation; a label's entry is the one that would
-    cancel.
-    Raises: ValueError for targets that do not fit, TypeError for another dtype.
-    Loses digits: none beyond 4 ulp with labels, as ``cross_entropy_exact``.
-    """
-
-    @property
-    def blocks(self) -> Any:
-        return (exact_block,) if self.counts_each else None
-
-    def forward(self, y: Array, target: Array) -> tuple[Array, Any]:
-        rows = self.rows(y, target)
-        if rows is None or 0 <= self.ignore_index < y.shape[-1]:
-            return super().forward(y, target)
-        z, labels = np.ascontiguousarray(rows[0].T), rows[1]
-        losses, p = np.empty(len(labels), y.dtype), np.empty(z.shape)
-        if not exact_columns(z, labels, losses, p, np.empty((4, len(labels)))):
-            return super().forward(y, target)  # a label that is ignored, or wrong
-        return losses.reshape(y.shape[:-1]), (p, labels, y.dtype, "compiled")
-
-    def backward(self, residual: Any, dl: Array, out: Array | None = None) -> Array:
-        if len(residual) == 3:
-            return super().backward(residual, dl, out=out)
-        p, labels, dtype, _ = residual
-        dz = np.empty(p.shape, dtype)
-        slopes = np.ascontiguousarray(dl).reshape(-1)
-        exact_back_columns(p, labels, slopes, dz, np.empty((2, len(labels))))
-        return into(out, dz.T.reshape(*dl.shape, -1))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pullback_basics.activations import Relu, Sigmoid, Tanh, TanhExact
-from pullback_numba.compiling import as_row, contiguous, flat, into, kernel, scalar
+from pullback_numba.compiling import as_row, contiguous, flat, into, kernel, room_for, scalar
 from pullback_numba.functions import exp, tanh
 
 if TYPE_CHECKING:
@@ -22,13 +20,13 @@ class _Elementwise:
 
     def forward(self, x: Array, out: Array | None = None) -> tuple[Array, Any]:
         (x,) = contiguous(x)
-        y = np.empty_like(x) if out is None or not out.flags.c_contiguous else out
+        y = room_for(out, x)
         self.blocks[0](as_row(x), (), as_row(y))
         return into(out, y), (x, y)
 
     def backward(self, residual: Any, dy: Array, out: Array | None = None) -> Array:
         x, y, dy = contiguous(*residual, dy)
-        dx = np.empty_like(x) if out is None or not out.flags.c_contiguous else out
+        dx = room_for(out, x)
         self.blocks[1](as_row(x), as_row(y), as_row(dy), (), as_row(dx), ())
         return into(out, dx)
 
@@ -121,12 +119,16 @@ class SigmoidNumba(_Elementwise, Sigmoid):
     blocks = (sigmoid_block, sigmoid_back_block)
 
 
+@scalar
+def relu(x: Any) -> Any:
+    return type(x)(0) if x < 0 else x
+
+
 @kernel
 def relu_block(x: Array, params: Any, y: Array) -> None:
-    zero = x.dtype.type(0)
     x, y = flat(x), flat(y)
     for i in range(x.size):
-        y[i] = zero if x[i] < zero else x[i]
+        y[i] = relu(x[i])
 
 
 @scalar
