@@ -262,15 +262,16 @@ def main() -> None:
         results.append(measure(task, cores, 3 if args.quick else 15, console))
     found = {"results": results, "machine": machine()}
     if not args.quick:
-        keep(found, whole=not args.only)
+        keep(found, console, whole=not args.only)
     show(found, console)
 
 
-def keep(found: dict[str, Any], *, whole: bool) -> None:
+def keep(found: dict[str, Any], console: Console, *, whole: bool) -> None:
     """Store all results, or some in the place of those of the same machine and versions."""
     if not whole:
         stored = json.loads(RESULTS.read_text())
         if stored["machine"] != found["machine"]:
+            console.print("not stored: the other results are of another machine or version")
             return
         new = {(one["task"], one["cores"]): one for one in found["results"]}
         results = [new.get((one["task"], one["cores"]), one) for one in stored["results"]]
